@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+namespace laconic {
+
+/// The largest resident set of this process so far, bytes (VmHWM); 0 where the system does not say.
+uint64_t peak_resident_bytes();
+
+/// The resident set now, bytes (VmRSS); 0 where the system does not say.
+uint64_t resident_bytes();
+
+/// Hands freed heap memory back to the system, so that the resident set is what is in use.
+void trim_heap();
+
+}  // namespace laconic

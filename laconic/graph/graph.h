@@ -1,0 +1,77 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "laconic/quant/quantizer/quantize.h"
+
+namespace laconic::graph {
+
+using NodeId = int32_t;
+
+/// One output of one node.
+struct Value {
+  NodeId node = -1;
+  int32_t output = 0;
+  bool operator==(const Value&) const = default;
+  auto operator<=>(const Value&) const = default;
+};
+
+/// A size that depends on the inputs: factor * batch^i * length^j, found by tracing at two shapes.
+struct Size {
+  int64_t factor = 1;
+  int32_t batch_power = 0, length_power = 0;
+  bool operator==(const Size&) const = default;
+};
+
+/// An argument of a call: a constant, a value of the graph, a list that mixes values and constants
+/// (Tensor[], int[] with sizes), or a size.
+struct Argument;
+using ArgumentList = std::vector<Argument>;
+struct Argument {
+  std::variant<c10::IValue, Value, Size, ArgumentList> data;
+};
+
+enum class NodeKind {
+  kInput,      ///< target: name of the input ("input_ids")
+  kParameter,  ///< target: name in the checkpoint ("model.layers.0.self_attn.q_proj.weight")
+  kCall,       ///< target: operator with overload ("aten::linear", "aten::add.Tensor")
+  kQuantize,   ///< target: key in Graph::quantizers; one argument
+  kOutput,     ///< one argument
+};
+
+struct Node {
+  NodeKind kind = NodeKind::kCall;
+  std::string target;
+  std::string module;  ///< path of the module that was running ("model.layers.0.self_attn.q_proj")
+  std::vector<Argument> arguments;
+};
+
+/// A quantizer placed in the graph. Without parameters it is dynamic: found anew on each call.
+struct Quantizer {
+  QuantSpec spec;
+  std::optional<QuantParameters> parameters;
+};
+
+/// A network as data, in topological order: node i uses only nodes < i. A plain value; passes change their copy.
+struct Graph {
+  std::vector<Node> nodes;
+  std::map<std::string, Quantizer> quantizers;
+
+  const Node& at(NodeId id) const;
+  /// Throws c10::ValueError naming the node when an argument points forward or outside, a quantizer is
+  /// unknown, or there is no output.
+  void check() const;
+};
+
+/// A readable listing, one node a line.
+std::string to_string(const Graph& graph);
+
+}  // namespace laconic::graph

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "laconic/quant/format/format.h"
+#include "laconic/quant/gradient/gradient.h"
+#include "laconic/quant/granularity/granularity.h"
+#include "laconic/quant/rounding/rounding.h"
+#include "laconic/quant/scale/scale.h"
+#include "laconic/quant/zero_point/zero_point.h"
+
+namespace laconic {
+
+/// Everything that is to be said about a quantizer; no tensors. Compares with ==, prints as one line
+/// (`to_string`) and as YAML (`quantizer/yaml.h`), and reads back.
+struct QuantSpec {
+  Format format = IntFormat{};
+  Granularity granularity = PerTensor{};
+  Scale scale = StatisticScale{};
+  ZeroPoint zero_point = NoZeroPoint{};
+  Rounding rounding = HalfEven{};
+  Gradient gradient = StraightThrough{};
+
+  bool operator==(const QuantSpec&) const = default;
+
+  /// A copy in which each given part replaces the one of its kind: `w8.let(IntFormat{.bit_width = 4}, Mse{})`.
+  /// A statistic or a restriction goes to the scale; a constant scale refuses them.
+  template <typename... Parts>
+  QuantSpec let(Parts&&... parts) const {
+    QuantSpec changed = *this;
+    (put_part(changed, std::forward<Parts>(parts)), ...);
+    check(changed);
+    return changed;
+  }
+};
+
+/// @throws c10::ValueError naming both parts when parts of the spec contradict each other.
+void check(const QuantSpec& spec);
+
+/// One readable line: "int4 symmetric, per group of 128 on axis 1, absmax, half_even".
+std::string to_string(const QuantSpec& spec);
+
+}  // namespace laconic

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "laconic/quant/quantizer/quantize.h"
+
+namespace laconic {
+
+/// What a solver is told about one linear layer y = x W^T.
+struct LayerProblem {
+  std::string name;      ///< module path, for messages
+  at::Tensor weight;     ///< [out, in] float32
+  QuantSpec spec;        ///< the weight's quantizer; axes are those of `weight`
+  at::Tensor hessian;    ///< [in, in] float32, X^T X / n over the calibration inputs; undefined for solvers that need none
+  at::Tensor importance; ///< [in] >= 0 or undefined: weights the search of scales
+};
+
+struct LayerSolution {
+  at::Tensor codes;            ///< [out, in], as quantize_codes gives them
+  QuantParameters parameters;  ///< of the spec's granularity
+  std::vector<std::string> notes;  ///< fallbacks taken, one sentence each ("damping raised to 0.1: ...")
+};
+
+/// A row of the table of solvers.
+struct Solver {
+  const char* name;       ///< word in recipes: "nearest", "gptq"
+  const char* summary;    ///< one line
+  const char* paper;      ///< "arXiv:2210.17323" or ""
+  bool needs_hessian;
+  /// @param options  JSON object of this solver's options (keys checked: an unknown one is an error)
+  LayerSolution (*solve)(const LayerProblem& problem, const nlohmann::json& options);
+  /// @throws c10::ValueError for an unknown key or a wrong value; called before any work.
+  void (*check_options)(const nlohmann::json& options);
+  /// Names of the options with defaults, as JSON.
+  nlohmann::json (*default_options)();
+};
+
+std::span<const Solver> solvers();
+/// @throws c10::ValueError listing the known names.
+const Solver& find_solver(const std::string& name);
+
+}  // namespace laconic
