@@ -4,7 +4,9 @@
 #   Laconic::torch_cpu   libtorch_cpu (and c10)
 #   Laconic::torch_cuda  with LACONIC_CUDA only
 # LACONIC_TORCH: a directory with include/ and lib/ (the `torch` folder of the wheel or a LibTorch).
-set(LACONIC_TORCH "" CACHE PATH "Directory of LibTorch 2.11 (holds include/ and lib/); empty: the one of ./quickstart")
+if(NOT DEFINED LACONIC_TORCH)
+  set(LACONIC_TORCH "" CACHE PATH "Directory of LibTorch 2.11 (holds include/ and lib/); empty: the one of ./quickstart")
+endif()
 set(_torch "${LACONIC_TORCH}")
 if(NOT _torch)
   file(GLOB _found "${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch")
