@@ -19,6 +19,14 @@ foreach(program ${_programs})
   install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endforeach()
 
+# The part that does the work lies beside LibTorch (laconic/cli/main.cpp looks for it there).
+if(LACONIC_BUNDLE_TORCH)
+  set_target_properties(laconic_core PROPERTIES INSTALL_RPATH "$ORIGIN")
+else()
+  set_target_properties(laconic_core PROPERTIES INSTALL_RPATH "${LACONIC_TORCH_DIR}/lib")
+endif()
+install(TARGETS laconic_core RUNTIME DESTINATION ${_bundle})
+
 if(LACONIC_BUNDLE_TORCH)
   # libtorch_cpu's own RPATH ends with $ORIGIN: what lies beside it is found.
   file(GLOB _runtime

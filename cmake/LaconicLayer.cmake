@@ -44,7 +44,7 @@ function(laconic_layer name)
   cmake_parse_arguments(ARG "MODULES" "" "DEPENDS;LIBRARIES" ${ARGN})
   set(folder "${PROJECT_SOURCE_DIR}/laconic/${name}")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${folder}/*.cpp")
-  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "main\\.cpp$")
   if(NOT sources)  # a room that is all headers still is a static target
     file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/pch/${name}_empty.cpp" CONTENT "// headers only\n")
     set(sources "${CMAKE_BINARY_DIR}/pch/${name}_empty.cpp")

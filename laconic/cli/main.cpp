@@ -1,1 +1,42 @@
-int main() { return 0; }
+// The program `laconic` as a user starts it. LibTorch takes a third of a second to load, so this
+// part is without it: it answers help, version and wrong use, and gives everything else to the
+// program beside it.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include "laconic/cli/command_line.h"
+
+namespace {
+
+constexpr const char* kCore = "laconic-core";
+
+// Beside this program in a build tree, in lib/laconic when installed.
+std::filesystem::path find_core() {
+  std::error_code failure;
+  const auto here = std::filesystem::read_symlink("/proc/self/exe", failure).parent_path();
+  const auto installed = here / ".." / LACONIC_CORE_DIRECTORY / kCore;
+  return std::filesystem::exists(installed, failure) ? installed : here / kCore;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto parsed = laconic::parse_command_line(argc, argv);
+  if (const auto* finished = std::get_if<laconic::Finished>(&parsed)) {
+    std::ostream& stream = finished->exit_code == 0 ? std::cout : std::cerr;
+    stream << finished->text << std::flush;
+    return stream ? finished->exit_code : 1;
+  }
+  const std::string core = find_core();
+  ::execv(core.c_str(), argv);
+  std::fprintf(
+      stderr,
+      "laconic: error: %s: cannot start it: %s. It belongs beside this program; install again.\n",
+      core.c_str(), std::strerror(errno));
+  return 1;
+}

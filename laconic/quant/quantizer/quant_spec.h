@@ -14,6 +14,11 @@
 
 namespace laconic {
 
+struct QuantSpec;
+
+/// @throws c10::ValueError naming both parts when parts of the spec contradict each other.
+void check(const QuantSpec& spec);
+
 /// Everything that is to be said about a quantizer; no tensors. Compares with ==, prints as one line
 /// (`to_string`) and as YAML (`quantizer/yaml.h`), and reads back.
 struct QuantSpec {
@@ -36,9 +41,6 @@ struct QuantSpec {
     return changed;
   }
 };
-
-/// @throws c10::ValueError naming both parts when parts of the spec contradict each other.
-void check(const QuantSpec& spec);
 
 /// One readable line: "int4 symmetric, per group of 128 on axis 1, absmax, half_even".
 std::string to_string(const QuantSpec& spec);

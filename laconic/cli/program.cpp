@@ -1,0 +1,91 @@
+#include "laconic/cli/program.h"
+
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "laconic/base/interrupt.h"
+#include "laconic/cli/commands.h"
+
+namespace laconic {
+namespace {
+
+constexpr int kDone = 0, kFailed = 1, kWrongInput = 2, kInterrupted = 130;
+
+int report(int exit_code, const std::string& message) {
+  std::fprintf(stderr, "laconic: error: %s\n", message.c_str());
+  return exit_code;
+}
+
+int report_interrupt(const CommandLine& line) {
+  const bool resumable = std::holds_alternative<QuantizeCommand>(line.command);
+  std::fprintf(
+      stderr, "laconic: interrupted: %s.\n",
+      resumable
+          ? "run the same command again to continue; what is done lies in the .partial directory"
+          : "nothing was left behind");
+  return kInterrupted;
+}
+
+void run(const CommandLine& line, const Parts& parts) {
+  TORCH_CHECK_NOT_IMPLEMENTED(line.device == "cpu", "--device ", line.device,
+                              ": this program computes on the processor only. Use --device cpu.");
+  if (line.threads > 0) at::set_num_threads(static_cast<int>(line.threads));
+  const Session session{parts, line.json, !line.quiet};
+  std::visit([&](const auto& command) { run_command(command, session); }, line.command);
+}
+
+int run_reporting(const CommandLine& line, const Parts& parts) {
+  try {
+    run(line, parts);
+    return kDone;
+  } catch (const Interrupted&) {
+    return report_interrupt(line);
+  } catch (const c10::ValueError& error) {
+    return report(kWrongInput, error.what_without_backtrace());
+  } catch (const c10::TypeError& error) {
+    return report(kWrongInput, error.what_without_backtrace());
+  } catch (const c10::NotImplementedError& error) {
+    return report(kWrongInput, error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    return report(kFailed, error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    return report(kFailed, "out of memory. Use a smaller --batch or a shorter --context.");
+  } catch (const std::exception& error) {
+    return report(kFailed, error.what());
+  }
+}
+
+}  // namespace
+
+int run_program(int argc, const char* const* argv, const Parts& parts) {
+  const auto parsed = parse_command_line(argc, argv);
+  if (const auto* finished = std::get_if<Finished>(&parsed)) {
+    std::FILE* const stream = finished->exit_code == 0 ? stdout : stderr;
+    std::fputs(finished->text.c_str(), stream);
+    return std::fflush(stream) == 0 ? finished->exit_code : kFailed;
+  }
+  install_interrupt_handlers();
+  // A reader that closes its pipe, and a file that grows over its limit, are errors of writing, not
+  // deaths.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  return run_reporting(std::get<CommandLine>(parsed), parts);
+}
+
+void print(const std::string& text) {
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  TORCH_CHECK(written, "standard output: writing failed. Is the disk full, or the reader gone?");
+}
+
+void print(const nlohmann::json& object) {
+  // Names of files may hold bytes that are no UTF-8.
+  print(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace laconic

@@ -1,0 +1,100 @@
+#include "laconic/cli/command_line.h"
+
+#include <chrono>
+
+#include "tests/testing/testing.h"
+
+namespace laconic {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::program;
+using testing::run_program;
+
+testing::ProgramResult run(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), program().string());
+  return run_program(arguments);
+}
+
+void expect_wrong_use(const std::vector<std::string>& arguments,
+                      const std::vector<std::string>& words) {
+  const auto result = run(arguments);
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.output, "");
+  EXPECT_THAT(result.errors, HasSubstr("laconic: error: "));
+  for (const std::string& word : words) EXPECT_THAT(result.errors, HasSubstr(word));
+}
+
+TEST(CommandLine, EveryCommandHasAHelpWithAnExample) {
+  for (const std::string command : {"quantize", "evaluate", "export", "compare", "recipes"}) {
+    SCOPED_TRACE(command);
+    const auto result = run({command, "--help"});
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.output, HasSubstr("Example:\n  laconic " + command));
+    EXPECT_EQ(result.errors, "");
+  }
+  EXPECT_THAT(run({"evaluate", "perplexity", "-h"}).output,
+              HasSubstr("Usage: laconic evaluate perplexity"));
+}
+
+TEST(CommandLine, HelpNeedsNoLibTorchAndIsThereAtOnce) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(run({"--help"}).exit_code, 0);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 5;
+  // LibTorch alone takes longer to load.
+  EXPECT_LT(seconds, 0.2);
+}
+
+TEST(CommandLine, VersionIsPrinted) {
+  EXPECT_THAT(run({"--version"}).output, HasSubstr("laconic 0."));
+}
+
+TEST(CommandLine, WrongWordsAreAnsweredWithTheNearestRightOne) {
+  expect_wrong_use({"quantise"}, {"unknown command \"quantise\"", "did you mean \"quantize\"?"});
+  expect_wrong_use({"quantize", "--recipee", "x"}, {"\"--recipee\"", "did you mean \"--recipe\"?"});
+  expect_wrong_use({"evaluate", "perplexty", "m"}, {"\"perplexty\"", "perplexity"});
+  expect_wrong_use({"evaluate", "perplexity", "m", "--text", "t", "--convention", "llama_cpp"},
+                   {"\"llama.cpp\""});
+}
+
+TEST(CommandLine, WhatIsMissingOrTooMuchIsNamed) {
+  expect_wrong_use({}, {"no command"});
+  expect_wrong_use({"quantize", "m", "--out", "o"}, {"--recipe"});
+  expect_wrong_use({"quantize", "m", "--recipe"}, {"--recipe"});
+  expect_wrong_use({"export", "m", "n", "--format", "gguf", "--out", "o"},
+                   {"unexpected argument \"n\""});
+  expect_wrong_use({"evaluate"}, {"perplexity"});
+}
+
+TEST(CommandLine, NumbersAreChecked) {
+  for (const std::string word : {"0", "-1", "1.5", "many", "99999999999999999999", ""}) {
+    SCOPED_TRACE(word);
+    expect_wrong_use({"evaluate", "perplexity", "m", "--text", "t", "--windows", word},
+                     {"--windows", "whole number"});
+  }
+}
+
+TEST(CommandLine, OptionsReachTheCommand) {
+  const std::vector<const char*> words = {
+      "laconic", "quantize", "m",   "--recipe", "r", "--out",     "o", "--set", "a=1", "--set",
+      "b=[1,2]", "--export", "x,y", "--seed",   "7", "--threads", "2", "--json"};
+  const auto parsed = parse_command_line(static_cast<int>(words.size()), words.data());
+  ASSERT_TRUE(std::holds_alternative<CommandLine>(parsed));
+  const auto& line = std::get<CommandLine>(parsed);
+  const auto& command = std::get<QuantizeCommand>(line.command);
+  EXPECT_EQ(command.model, "m");
+  EXPECT_EQ(command.settings, (std::vector<std::string>{"a=1", "b=[1,2]"}));
+  EXPECT_EQ(command.exports, (std::vector<std::string>{"x", "y"}));
+  EXPECT_EQ(command.seed, 7);
+  EXPECT_EQ(line.threads, 2);
+  EXPECT_TRUE(line.json);
+}
+
+TEST(Recipes, ListAndJsonNameEveryPreset) {
+  EXPECT_THAT(run({"recipes"}).output, HasSubstr("w4a16"));
+  expect_wrong_use({"recipes", "w4a61"}, {"unknown preset", "w4a16"});
+}
+
+}  // namespace
+}  // namespace laconic
