@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/ATen_fwd.h>
+
 #include <string_view>
 #include <variant>
 
@@ -18,5 +20,15 @@ struct Clipped {
 };
 
 using Gradient = std::variant<StraightThrough, Clipped>;
+
+at::Tensor clamp_codes(const StraightThrough&, const at::Tensor& code, const at::Tensor& q_min,
+                       const at::Tensor& q_max);
+at::Tensor clamp_codes(const Clipped&, const at::Tensor& code, const at::Tensor& q_min,
+                       const at::Tensor& q_max);
+
+/// min(max(code, q_min), q_max) with the gradient of the part; the bounds are 0-dim tensors. NaN
+/// stays NaN.
+at::Tensor apply_clamp(const Gradient& gradient, const at::Tensor& code, const at::Tensor& q_min,
+                       const at::Tensor& q_max);
 
 }  // namespace laconic

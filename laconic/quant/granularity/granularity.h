@@ -1,8 +1,11 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace laconic {
 
@@ -19,7 +22,8 @@ struct PerChannel {
   bool operator==(const PerChannel&) const = default;
 };
 
-/// One scale for `group_size` consecutive elements of `axis`; `pad` lets the last group be shorter (filled with zeros).
+/// One scale for `group_size` consecutive elements of `axis`; `pad` lets the last group be shorter
+/// (filled with zeros).
 struct PerGroup {
   static constexpr std::string_view kName = "group";
   int64_t axis = 1;
@@ -35,5 +39,24 @@ struct PerToken {
 };
 
 using Granularity = std::variant<PerTensor, PerChannel, PerGroup, PerToken>;
+
+/// `x` laid out so that its scales broadcast: the same tensor, or with the grouped axis split into
+/// (groups, group_size).
+at::Tensor grouped(const at::Tensor& x, const Granularity& granularity);
+
+/// Back from `grouped` to the shape `sizes`; padding is cut off.
+at::Tensor ungrouped(const at::Tensor& view, at::IntArrayRef sizes, const Granularity& granularity);
+
+/// Shape of the scale for a tensor of shape `sizes`: [] per tensor, else 1 along every dimension
+/// that shares a scale.
+std::vector<int64_t> scale_shape(at::IntArrayRef sizes, const Granularity& granularity);
+
+/// [scales, elements of one]: the elements that share a scale in one row, scales in the order of
+/// `scale_shape`.
+at::Tensor rows_of(const at::Tensor& x, const Granularity& granularity);
+
+/// @throws c10::ValueError when an axis does not exist in a tensor of this shape, or does not split
+/// into groups.
+void check_granularity(const Granularity& granularity, at::IntArrayRef sizes);
 
 }  // namespace laconic

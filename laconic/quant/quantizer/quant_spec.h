@@ -19,7 +19,8 @@ struct QuantSpec;
 /// @throws c10::ValueError naming both parts when parts of the spec contradict each other.
 void check(const QuantSpec& spec);
 
-/// Everything that is to be said about a quantizer; no tensors. Compares with ==, prints as one line
+/// Everything that is to be said about a quantizer; no tensors. Compares with ==, prints as one
+/// line
 /// (`to_string`) and as YAML (`quantizer/yaml.h`), and reads back.
 struct QuantSpec {
   Format format = IntFormat{};
@@ -31,8 +32,9 @@ struct QuantSpec {
 
   bool operator==(const QuantSpec&) const = default;
 
-  /// A copy in which each given part replaces the one of its kind: `w8.let(IntFormat{.bit_width = 4}, Mse{})`.
-  /// A statistic or a restriction goes to the scale; a constant scale refuses them.
+  /// A copy in which each given part replaces the one of its kind: `w8.let(IntFormat{.bit_width =
+  /// 4}, Mse{})`. A statistic, a restriction or a threshold goes to the scale; a constant scale
+  /// refuses them.
   template <typename... Parts>
   QuantSpec let(Parts&&... parts) const {
     QuantSpec changed = *this;
@@ -41,6 +43,18 @@ struct QuantSpec {
     return changed;
   }
 };
+
+// Puts one part in the place of its kind.
+void put_part(QuantSpec& spec, const IntFormat& part);
+void put_part(QuantSpec& spec, const Format& part);
+void put_part(QuantSpec& spec, const Granularity& part);
+void put_part(QuantSpec& spec, const Scale& part);
+void put_part(QuantSpec& spec, const Statistic& part);
+void put_part(QuantSpec& spec, const Restriction& part);
+void put_part(QuantSpec& spec, Threshold part);
+void put_part(QuantSpec& spec, const ZeroPoint& part);
+void put_part(QuantSpec& spec, const Rounding& part);
+void put_part(QuantSpec& spec, const Gradient& part);
 
 /// One readable line: "int4 symmetric, per group of 128 on axis 1, absmax, half_even".
 std::string to_string(const QuantSpec& spec);

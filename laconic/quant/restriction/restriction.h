@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/core/ATen_fwd.h>
 #include <c10/core/ScalarType.h>
 
 #include <string_view>
@@ -13,6 +14,27 @@ struct AnyFloat {
   bool operator==(const AnyFloat&) const = default;
 };
 
+/// Any float, negative too.
+struct SignedFloat {
+  static constexpr std::string_view kName = "signed_float";
+  bool operator==(const SignedFloat&) const = default;
+};
+
+/// Any positive float; a learned value is kept as its logarithm to base 2.
+struct LogFloat {
+  static constexpr std::string_view kName = "log_float";
+  bool operator==(const LogFloat&) const = default;
+};
+
+enum class PowerRounding { kNearest, kCeil, kFloor };
+
+/// 2^k, k the logarithm rounded as told; a learned value is kept as its logarithm.
+struct PowerOfTwo {
+  static constexpr std::string_view kName = "power_of_two";
+  PowerRounding rounding = PowerRounding::kCeil;
+  bool operator==(const PowerOfTwo&) const = default;
+};
+
 /// Only scales that this dtype holds (float16, bfloat16): what a file stores is what was solved.
 struct StoredAs {
   static constexpr std::string_view kName = "stored_as";
@@ -20,6 +42,17 @@ struct StoredAs {
   bool operator==(const StoredAs&) const = default;
 };
 
-using Restriction = std::variant<AnyFloat, StoredAs>;
+using Restriction = std::variant<AnyFloat, SignedFloat, LogFloat, PowerOfTwo, StoredAs>;
+
+/// A statistic (real units, > 0 but for SignedFloat) -> the domain in which a learned parameter is
+/// kept.
+at::Tensor to_stored_domain(const Restriction& restriction, const at::Tensor& value);
+/// Back to real units, restricted, with a straight-through gradient where it rounds.
+at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& stored);
+
+/// The nearest scale that the restriction allows; never 0 or infinite for StoredAs (the smallest or
+/// largest normal number of the dtype instead). Applied to the final scale, after division by the
+/// threshold.
+at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale);
 
 }  // namespace laconic

@@ -1,20 +1,45 @@
 #pragma once
 
+#include <ATen/core/ATen_fwd.h>
+
 #include <string_view>
 #include <variant>
 
+#include "laconic/quant/format/format.h"
 #include "laconic/quant/restriction/restriction.h"
 #include "laconic/quant/statistic/statistic.h"
 
 namespace laconic {
 
-/// scale = restriction(max(statistic(x), minimum) / threshold of the format).
+/// Which code the statistic is mapped to.
+enum class Threshold {
+  kLargestCode,  ///< q_max: nothing is clipped; signed 2^(b-1) - 1
+  kFullRange,    ///< -q_min when signed (all codes are used, the largest positive value may clip),
+                 ///< q_max when unsigned
+  kPowerOfTwo,   ///< 2^(b-1) signed, 2^b unsigned: scales that are powers of two
+  kCodeCount,    ///< q_max - q_min: asymmetric ranges
+};
+
+/// scale = restriction(max(statistic(x), minimum)) / threshold; found anew for each tensor, with
+/// gradient.
 struct StatisticScale {
   static constexpr std::string_view kName = "statistic";
   Statistic statistic = AbsMax{};
   Restriction restriction = AnyFloat{};
   double minimum = 1e-10;  ///< the statistic is at least this, real units
+  Threshold threshold = Threshold::kLargestCode;
   bool operator==(const StatisticScale&) const = default;
+};
+
+/// As StatisticScale, but kept as a parameter that training moves (nn/): the statistic only gives
+/// its first value.
+struct LearnedScale {
+  static constexpr std::string_view kName = "learned";
+  Statistic statistic = AbsMax{};
+  Restriction restriction = AnyFloat{};
+  double minimum = 1e-10;
+  Threshold threshold = Threshold::kLargestCode;
+  bool operator==(const LearnedScale&) const = default;
 };
 
 /// A fixed scale, real units a code.
@@ -24,6 +49,20 @@ struct ConstantScale {
   bool operator==(const ConstantScale&) const = default;
 };
 
-using Scale = std::variant<StatisticScale, ConstantScale>;
+using Scale = std::variant<StatisticScale, LearnedScale, ConstantScale>;
+
+/// The number of codes that the statistic spans. `bounds` may carry the gradient of a learned bit
+/// width.
+at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const IntFormat& format,
+                          const at::Tensor& bit_width);
+double threshold_code(Threshold threshold, const IntFormat& format);
+
+/// Magnitude of at least `minimum`, sign kept (0 counts as positive); the gradient passes straight
+/// through.
+at::Tensor at_least(const at::Tensor& statistic, double minimum);
+
+/// The scale of a statistic: restricted, divided by the threshold. Shapes broadcast.
+at::Tensor scale_of_statistic(const StatisticScale& scale, const at::Tensor& statistic,
+                              const at::Tensor& threshold);
 
 }  // namespace laconic

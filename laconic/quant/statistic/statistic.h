@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/ATen_fwd.h>
+
 #include <cstdint>
 #include <string_view>
 #include <variant>
@@ -10,6 +12,13 @@ namespace laconic {
 struct AbsMax {
   static constexpr std::string_view kName = "absmax";
   bool operator==(const AbsMax&) const = default;
+};
+
+/// Minus the signed element of largest magnitude, so that it maps to the most negative code. The
+/// scale may be negative.
+struct SignedAbsMax {
+  static constexpr std::string_view kName = "signed_absmax";
+  bool operator==(const SignedAbsMax&) const = default;
 };
 
 /// max - min(min, 0): the range of an asymmetric quantizer.
@@ -25,13 +34,67 @@ struct Percentile {
   bool operator==(const Percentile&) const = default;
 };
 
-/// Grid search of the range with the least (weighted) squared error.
+/// k-th smallest minus min(j-th smallest, 0), for the two percentiles: an asymmetric range without
+/// outliers.
+struct PercentileInterval {
+  static constexpr std::string_view kName = "percentile_interval";
+  double low = 0.001, high = 99.999;
+  bool operator==(const PercentileInterval&) const = default;
+};
+
+/// mean |x|
+struct AbsAverage {
+  static constexpr std::string_view kName = "abs_average";
+  bool operator==(const AbsAverage&) const = default;
+};
+
+/// Mean over the channels (axis 0) of the channel's max |x|; per tensor only.
+struct AbsMaxAverage {
+  static constexpr std::string_view kName = "absmax_average";
+  bool operator==(const AbsMaxAverage&) const = default;
+};
+
+/// mean |x| + sigma * sqrt(var |x| + 1e-8), unbiased variance.
+struct MeanSigma {
+  static constexpr std::string_view kName = "mean_sigma_std";
+  double sigma = 2.0;
+  bool operator==(const MeanSigma&) const = default;
+};
+
+/// Grid search from a start (absmax, or min-max with a zero point) down to 1/20 of it for the least
+/// squared error of the whole quantizer, weighted by importance when one is given; the zero point
+/// is searched after the scale.
 struct Mse {
   static constexpr std::string_view kName = "mse";
   int64_t grid_points = 20;
   bool operator==(const Mse&) const = default;
 };
 
-using Statistic = std::variant<AbsMax, MinMax, Percentile, Mse>;
+/// Half-quadratic search: least |error|^p by alternating shrinkage and closed form (HQQ, 2023).
+struct HalfQuadratic {
+  static constexpr std::string_view kName = "hqo";
+  int64_t iterations = 1000;
+  double p = 0.7, beta = 1e5, kappa = 1.01;
+  bool operator==(const HalfQuadratic&) const = default;
+};
+
+using Statistic = std::variant<AbsMax, SignedAbsMax, MinMax, Percentile, PercentileInterval,
+                               AbsAverage, AbsMaxAverage, MeanSigma, Mse, HalfQuadratic>;
+
+/// True for statistics that run the whole quantizer for their candidates (quantizer/search.h).
+constexpr bool is_search(const Mse&) { return true; }
+constexpr bool is_search(const HalfQuadratic&) { return true; }
+constexpr bool is_search(const auto&) { return false; }
+
+/// The statistic of each row of `rows` [scales, n], n > 0 -> [scales], with gradient. `x`: the
+/// whole tensor in its own shape, which AbsMaxAverage needs. Searches are not answered here (an
+/// assertion).
+at::Tensor row_statistic(const Statistic& statistic, const at::Tensor& rows, const at::Tensor& x);
+
+/// min(smallest, 0) of each row: where an asymmetric range begins.
+at::Tensor row_minimum(const Statistic& statistic, const at::Tensor& rows);
+
+/// @throws c10::ValueError for a percentile outside 0..100, fewer than 2 grid points, and the like.
+void check_statistic(const Statistic& statistic);
 
 }  // namespace laconic

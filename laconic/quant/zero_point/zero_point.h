@@ -1,7 +1,12 @@
 #pragma once
 
+#include <ATen/core/ATen_fwd.h>
+
 #include <string_view>
 #include <variant>
+
+#include "laconic/quant/format/format.h"
+#include "laconic/quant/rounding/rounding.h"
 
 namespace laconic {
 
@@ -11,7 +16,7 @@ struct NoZeroPoint {
   bool operator==(const NoZeroPoint&) const = default;
 };
 
-/// clamp(round(-min(x, 0) / scale)) in the code range.
+/// clamp(round(-min(x, 0) / scale + q_min)) in the code range: zero maps to a code exactly.
 struct IntegerZeroPoint {
   static constexpr std::string_view kName = "integer";
   bool operator==(const IntegerZeroPoint&) const = default;
@@ -23,6 +28,18 @@ struct FloatZeroPoint {
   bool operator==(const FloatZeroPoint&) const = default;
 };
 
-using ZeroPoint = std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint>;
+/// As FloatZeroPoint, such that -scale * zero_point is a float16 (GGUF's Q4_1 and Q5_1 store that
+/// product): the dequantized value is scale * code + minimum with both numbers as stored.
+struct StoredMinimum {
+  static constexpr std::string_view kName = "stored_minimum";
+  bool operator==(const StoredMinimum&) const = default;
+};
+
+using ZeroPoint = std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum>;
+
+/// Zero point in codes from the smallest value of each scale's elements (<= 0); undefined for
+/// NoZeroPoint. Gradient reaches `minimum` and `scale`.
+at::Tensor zero_point_of_minimum(const ZeroPoint& zero_point, const at::Tensor& minimum,
+                                 const at::Tensor& scale, const CodeBounds& bounds);
 
 }  // namespace laconic

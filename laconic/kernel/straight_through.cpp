@@ -1,0 +1,44 @@
+// The one autograd file below torch/nn: custom functions need its headers.
+#undef TORCH_ASSERT_ONLY_METHOD_OPERATORS
+#include "laconic/kernel/straight_through.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace laconic {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct StraightThroughFunction : torch::autograd::Function<StraightThroughFunction> {
+  static at::Tensor forward(AutogradContext*, const at::Tensor&, const at::Tensor& value) {
+    return value.clone();
+  }
+  static variable_list backward(AutogradContext*, const variable_list& gradients) {
+    return {gradients[0], at::Tensor()};
+  }
+};
+
+struct MagnitudeFunction : torch::autograd::Function<MagnitudeFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x) {
+    context->save_for_backward({x});
+    return x.abs();
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const at::Tensor x = context->get_saved_variables()[0];
+    return {gradients[0].where(x.ge(0), gradients[0].neg())};
+  }
+};
+
+}  // namespace
+
+at::Tensor straight_through(const at::Tensor& x, const at::Tensor& value) {
+  if (!x.requires_grad()) return value;
+  return StraightThroughFunction::apply(x, value.detach());
+}
+
+at::Tensor magnitude(const at::Tensor& x) {
+  return x.requires_grad() ? MagnitudeFunction::apply(x) : x.abs();
+}
+
+}  // namespace laconic

@@ -1,0 +1,261 @@
+#include "laconic/quant/quantizer/fields.h"
+
+#include <charconv>
+#include <cstdio>
+#include <optional>
+
+#include "laconic/base/text.h"
+#include "laconic/base/variant.h"
+
+namespace laconic {
+namespace {
+
+template <typename Enum>
+struct EnumNames;
+template <>
+struct EnumNames<Threshold> {
+  static constexpr std::pair<Threshold, const char*> kRows[] = {
+      {Threshold::kLargestCode, "largest_code"},
+      {Threshold::kFullRange, "full_range"},
+      {Threshold::kPowerOfTwo, "power_of_two"},
+      {Threshold::kCodeCount, "code_count"}};
+};
+template <>
+struct EnumNames<PowerRounding> {
+  static constexpr std::pair<PowerRounding, const char*> kRows[] = {
+      {PowerRounding::kNearest, "nearest"},
+      {PowerRounding::kCeil, "ceil"},
+      {PowerRounding::kFloor, "floor"}};
+};
+template <>
+struct EnumNames<c10::ScalarType> {
+  static constexpr std::pair<c10::ScalarType, const char*> kRows[] = {
+      {c10::ScalarType::Half, "float16"}, {c10::ScalarType::BFloat16, "bfloat16"}};
+};
+
+std::string print(int64_t value) { return std::to_string(value); }
+std::string print(bool value) { return value ? "true" : "false"; }
+std::string print(double value) {
+  // The shortest text that reads back as the same number.
+  char text[32];
+  for (int digits = 6; digits <= 17; ++digits) {
+    std::snprintf(text, sizeof text, "%.*g", digits, value);
+    if (std::stod(text) == value) break;
+  }
+  return text;
+}
+template <typename Enum>
+requires std::is_enum_v<Enum> std::string print(Enum value) {
+  for (const auto& [kind, name] : EnumNames<Enum>::kRows) {
+    if (kind == value) return name;
+  }
+  TORCH_CHECK_VALUE(false, "[quantizer] a value without a name: ", static_cast<int>(value), ".");
+}
+
+void parse(const std::string& key, const std::string& text, int64_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw FieldError(key, key + ": expected a whole number, got \"" + text + "\"");
+  }
+}
+void parse(const std::string& key, const std::string& text, double& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !(value - value == 0)) {
+    throw FieldError(key, key + ": expected a finite number, got \"" + text + "\"");
+  }
+}
+void parse(const std::string& key, const std::string& text, bool& value) {
+  if (text != "true" && text != "false")
+    throw FieldError(key, key + ": expected true or false, got \"" + text + "\"");
+  value = text == "true";
+}
+template <typename Enum>
+requires std::is_enum_v<Enum>
+void parse(const std::string& key, const std::string& text, Enum& value) {
+  std::vector<std::string> names;
+  for (const auto& [kind, name] : EnumNames<Enum>::kRows) {
+    if (text == name) {
+      value = kind;
+      return;
+    }
+    names.push_back(name);
+  }
+  throw FieldError(key, key + ": unknown value \"" + text + "\"" + suggestion(text, names));
+}
+
+// The fields of every part: one list serves printing and reading.
+void visit_fields(auto& part, auto&& field) {
+  using Part = std::remove_cvref_t<decltype(part)>;
+  if constexpr (std::is_same_v<Part, IntFormat>) {
+    field("bits", part.bit_width), field("signed", part.is_signed),
+        field("narrow_range", part.narrow_range);
+  } else if constexpr (std::is_same_v<Part, PerChannel>) {
+    field("axis", part.axis);
+  } else if constexpr (std::is_same_v<Part, PerGroup>) {
+    field("axis", part.axis), field("group_size", part.group_size), field("pad", part.pad);
+  } else if constexpr (std::is_same_v<Part, Percentile>) {
+    field("percentile", part.q);
+  } else if constexpr (std::is_same_v<Part, PercentileInterval>) {
+    field("percentile_low", part.low), field("percentile_high", part.high);
+  } else if constexpr (std::is_same_v<Part, MeanSigma>) {
+    field("sigma", part.sigma);
+  } else if constexpr (std::is_same_v<Part, Mse>) {
+    field("grid_points", part.grid_points);
+  } else if constexpr (std::is_same_v<Part, HalfQuadratic>) {
+    field("iterations", part.iterations), field("p", part.p), field("beta", part.beta),
+        field("kappa", part.kappa);
+  } else if constexpr (std::is_same_v<Part, PowerOfTwo>) {
+    field("power_rounding", part.rounding);
+  } else if constexpr (std::is_same_v<Part, StoredAs>) {
+    field("stored_dtype", part.dtype);
+  } else if constexpr (std::is_same_v<Part, ConstantScale>) {
+    field("value", part.value);
+  }
+}
+
+template <typename Part>
+constexpr bool has_statistic = requires(Part part) {
+  part.statistic;
+};
+
+template <typename Variant>
+void print_part(const char* key, const Variant& variant, SpecFields& fields) {
+  std::visit(
+      [&](const auto& part) {
+        fields.emplace_back(key, std::string(part.kName));
+        visit_fields(part, [&](const char* name, const auto& value) {
+          fields.emplace_back(name, print(value));
+        });
+      },
+      variant);
+}
+
+/// Takes fields one by one and remembers which were read.
+class Reader {
+ public:
+  explicit Reader(const std::map<std::string, std::string>& fields) : left_(fields) {}
+
+  template <typename Value>
+  void read(const std::string& key, Value& value) {
+    if (const auto text = take(key)) parse(key, *text, value);
+  }
+
+  template <typename Variant>
+  void read_part(const std::string& key, Variant& variant) {
+    if (const auto name = take(key)) variant = by_name<Variant>(key, *name);
+    std::visit(
+        [&](auto& part) {
+          visit_fields(part, [&](const char* field, auto& value) { read(field, value); });
+        },
+        variant);
+  }
+
+  void expect_nothing_left() const {
+    if (left_.empty()) return;
+    const std::string& key = left_.begin()->first;
+    const auto known = known_spec_keys();
+    const bool exists = std::find(known.begin(), known.end(), key) != known.end();
+    throw FieldError(key, exists ? "key \"" + key +
+                                       "\" does not belong to the parts chosen here; remove it or "
+                                       "choose the part that has it"
+                                 : "unknown key \"" + key + "\"" + suggestion(key, known));
+  }
+
+ private:
+  std::optional<std::string> take(const std::string& key) {
+    const auto found = left_.find(key);
+    if (found == left_.end()) return std::nullopt;
+    std::string text = found->second;
+    left_.erase(found);
+    return text;
+  }
+
+  template <typename Variant>
+  static Variant by_name(const std::string& key, const std::string& name) {
+    std::optional<Variant> chosen;
+    std::vector<std::string> names;
+    for_each_alternative<Variant>([&](auto kind) {
+      names.emplace_back(kind.kName);
+      if (name == kind.kName) chosen = kind;
+    });
+    if (!chosen)
+      throw FieldError(key, key + ": unknown value \"" + name + "\"" + suggestion(name, names));
+    return *chosen;
+  }
+
+  std::map<std::string, std::string> left_;
+};
+
+template <typename Kind>
+void print_scale(const Kind& scale, SpecFields& fields) {
+  print_part("statistic", scale.statistic, fields);
+  print_part("restriction", scale.restriction, fields);
+  fields.emplace_back("minimum", print(scale.minimum));
+  fields.emplace_back("threshold", print(scale.threshold));
+}
+
+}  // namespace
+
+SpecFields to_fields(const QuantSpec& spec) {
+  SpecFields fields;
+  print_part("format", spec.format, fields);
+  print_part("granularity", spec.granularity, fields);
+  print_part("scale", spec.scale, fields);
+  std::visit(
+      [&](const auto& scale) {
+        if constexpr (has_statistic<decltype(scale)>) print_scale(scale, fields);
+      },
+      spec.scale);
+  print_part("zero_point", spec.zero_point, fields);
+  print_part("rounding", spec.rounding, fields);
+  print_part("gradient", spec.gradient, fields);
+  return fields;
+}
+
+QuantSpec from_fields(const std::map<std::string, std::string>& fields) {
+  QuantSpec spec;
+  Reader reader(fields);
+  reader.read_part("format", spec.format);
+  reader.read_part("granularity", spec.granularity);
+  reader.read_part("scale", spec.scale);
+  std::visit(
+      [&](auto& scale) {
+        if constexpr (has_statistic<decltype(scale)>) {
+          reader.read_part("statistic", scale.statistic);
+          reader.read_part("restriction", scale.restriction);
+          reader.read("minimum", scale.minimum);
+          reader.read("threshold", scale.threshold);
+        }
+      },
+      spec.scale);
+  reader.read_part("zero_point", spec.zero_point);
+  reader.read_part("rounding", spec.rounding);
+  reader.read_part("gradient", spec.gradient);
+  reader.expect_nothing_left();
+  check(spec);
+  return spec;
+}
+
+std::vector<std::string> known_spec_keys() {
+  std::vector<std::string> keys;
+  const auto add = [&](const std::string& key) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  };
+  const auto add_part = [&]<typename Variant>(const char* key, Variant*) {
+    add(key);
+    for_each_alternative<Variant>(
+        [&](auto kind) { visit_fields(kind, [&](const char* name, const auto&) { add(name); }); });
+  };
+  add_part("format", static_cast<Format*>(nullptr));
+  add_part("granularity", static_cast<Granularity*>(nullptr));
+  add_part("scale", static_cast<Scale*>(nullptr));
+  add_part("statistic", static_cast<Statistic*>(nullptr));
+  add_part("restriction", static_cast<Restriction*>(nullptr));
+  add("minimum"), add("threshold");
+  add_part("zero_point", static_cast<ZeroPoint*>(nullptr));
+  add_part("rounding", static_cast<Rounding*>(nullptr));
+  add_part("gradient", static_cast<Gradient*>(nullptr));
+  return keys;
+}
+
+}  // namespace laconic

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <ATen/core/ATen_fwd.h>
+
+#include "laconic/quant/quantizer/quant_spec.h"
+
+namespace laconic {
+
+/// clamp(round(x / scale + zero_point), q_min, q_max) as floats, with the gradients of rounding and
+/// clamp. `zero_point` may be undefined. Shapes broadcast.
+at::Tensor integer_codes(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
+                         const CodeBounds& bounds, const QuantSpec& parts);
+
+/// (codes - zero_point) * scale.
+at::Tensor real_values(const at::Tensor& codes, const at::Tensor& scale,
+                       const at::Tensor& zero_point);
+
+/// The bounds of the spec's format as 0-dim float tensors beside `like`.
+CodeBounds bounds_like(const Format& format, const at::Tensor& like);
+
+}  // namespace laconic

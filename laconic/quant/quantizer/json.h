@@ -1,0 +1,17 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "laconic/quant/quantizer/quant_spec.h"
+
+namespace laconic {
+
+/// The spec as a flat JSON object, every field written out.
+nlohmann::json to_json(const QuantSpec& spec);
+
+/// @param where  what the object is, for messages: "laconic.json: layers[3]: weight".
+/// @throws c10::ValueError naming `where` and the key.
+QuantSpec quant_spec_from_json(const nlohmann::json& json, const std::string& where);
+
+}  // namespace laconic

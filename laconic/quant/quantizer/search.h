@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/core/ATen_fwd.h>
+
+#include "laconic/quant/quantizer/quantize.h"
+
+namespace laconic {
+
+/// What a search works on: the elements of each scale in one row.
+struct SearchProblem {
+  at::Tensor rows;        ///< [scales, n]
+  at::Tensor importance;  ///< the same shape, >= 0, or undefined
+  at::Tensor minimum;     ///< [scales]: min(row, 0); used with a zero point
+  double threshold;       ///< codes that the statistic spans
+};
+
+/// Statistic (before restriction) of each row with the least squared error of the whole quantizer:
+/// [scales].
+at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem);
+
+/// Minimum of each row with the least squared error, the scale being fixed: [scales].
+at::Tensor search_minimum(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem,
+                          const at::Tensor& scale);
+
+/// Half-quadratic search of the statistic: [scales].
+at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
+                                 const SearchProblem& problem);
+
+}  // namespace laconic

@@ -1,0 +1,63 @@
+#include "laconic/quant/restriction/restriction.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/exp2.h>
+#include <ATen/ops/log2.h>
+
+#include <limits>
+
+#include "laconic/base/variant.h"
+#include "laconic/kernel/straight_through.h"
+
+namespace laconic {
+namespace {
+
+at::Tensor rounded_power(PowerRounding rounding, const at::Tensor& exponent) {
+  const auto plain = exponent.detach();
+  switch (rounding) {
+    case PowerRounding::kNearest:
+      return straight_through(exponent, plain.round());
+    case PowerRounding::kCeil:
+      return straight_through(exponent, plain.ceil());
+    case PowerRounding::kFloor:
+      return straight_through(exponent, plain.floor());
+  }
+  TORCH_CHECK_VALUE(false, "[PowerOfTwo] unknown rounding ", static_cast<int>(rounding), ".");
+}
+
+at::Tensor as_stored(const StoredAs& kind, const at::Tensor& scale) {
+  const bool half = kind.dtype == c10::ScalarType::Half;
+  // Below the smallest normal number the relative error of the stored scale grows, so stop there.
+  const double smallest = half ? 0x1p-14 : 0x1p-126, largest = half ? 65504.0 : 0x1.FEp127;
+  const auto plain = scale.detach();
+  const auto size = plain.abs().clamp(smallest, largest);
+  const auto kept = size.to(kind.dtype).to(scale.scalar_type());
+  return straight_through(scale, kept.where(plain.ge(0), kept.neg()));
+}
+
+}  // namespace
+
+at::Tensor to_stored_domain(const Restriction& restriction, const at::Tensor& value) {
+  return std::visit(Overloaded{[&](const LogFloat&) { return value.log2(); },
+                               [&](const PowerOfTwo&) { return value.log2(); },
+                               [&](const auto&) { return value; }},
+                    restriction);
+}
+
+at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& stored) {
+  return std::visit(Overloaded{[&](const AnyFloat&) { return magnitude(stored); },
+                               [&](const SignedFloat&) { return stored; },
+                               [&](const LogFloat&) { return at::exp2(stored); },
+                               [&](const PowerOfTwo& kind) {
+                                 return at::exp2(rounded_power(kind.rounding, stored));
+                               },
+                               [&](const StoredAs&) { return magnitude(stored); }},
+                    restriction);
+}
+
+at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale) {
+  const auto* stored = std::get_if<StoredAs>(&restriction);
+  return stored == nullptr ? scale : as_stored(*stored, scale);
+}
+
+}  // namespace laconic

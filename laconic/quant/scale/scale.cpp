@@ -1,0 +1,52 @@
+#include "laconic/quant/scale/scale.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/pow.h>
+
+#include "laconic/kernel/straight_through.h"
+
+namespace laconic {
+
+at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const IntFormat& format,
+                          const at::Tensor& bit_width) {
+  switch (threshold) {
+    case Threshold::kLargestCode:
+      return bounds.q_max;
+    case Threshold::kFullRange:
+      return format.is_signed ? bounds.q_min.neg() : bounds.q_max;
+    case Threshold::kPowerOfTwo:
+      return at::pow(2.0, format.is_signed ? bit_width - 1 : bit_width);
+    case Threshold::kCodeCount:
+      return bounds.q_max - bounds.q_min;
+  }
+  TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
+}
+
+double threshold_code(Threshold threshold, const IntFormat& format) {
+  const auto [q_min, q_max] = code_range(format);
+  switch (threshold) {
+    case Threshold::kLargestCode:
+      return static_cast<double>(q_max);
+    case Threshold::kFullRange:
+      return static_cast<double>(format.is_signed ? -q_min : q_max);
+    case Threshold::kPowerOfTwo:
+      return static_cast<double>(int64_t{1} << (format.bit_width - (format.is_signed ? 1 : 0)));
+    case Threshold::kCodeCount:
+      return static_cast<double>(q_max - q_min);
+  }
+  TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
+}
+
+at::Tensor at_least(const at::Tensor& statistic, double minimum) {
+  const auto plain = statistic.detach();
+  const auto size = plain.abs().clamp_min(minimum);
+  return straight_through(statistic, size.where(plain.ge(0), size.neg()));
+}
+
+at::Tensor scale_of_statistic(const StatisticScale& scale, const at::Tensor& statistic,
+                              const at::Tensor& threshold) {
+  const auto kept = to_stored_domain(scale.restriction, at_least(statistic, scale.minimum));
+  return restrict_final(scale.restriction, from_stored_domain(scale.restriction, kept) / threshold);
+}
+
+}  // namespace laconic
