@@ -1,0 +1,342 @@
+#include "laconic/load/tokenizer/regex/oniguruma.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+#include <vector>
+
+#include "laconic/load/tokenizer/text/utf8.h"
+
+namespace laconic::tokenizer {
+namespace {
+
+constexpr std::string_view kSpace =
+    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{"
+    "3000}";
+constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+
+// Names that the two libraries spell or mean differently, lower case without separators.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 56> kProperties = {{
+    {"letter", "L"},
+    {"casedletter", "L&"},
+    {"lc", "L&"},
+    {"uppercaseletter", "Lu"},
+    {"lowercaseletter", "Ll"},
+    {"titlecaseletter", "Lt"},
+    {"modifierletter", "Lm"},
+    {"otherletter", "Lo"},
+    {"mark", "M"},
+    {"combiningmark", "M"},
+    {"nonspacingmark", "Mn"},
+    {"spacingmark", "Mc"},
+    {"enclosingmark", "Me"},
+    {"number", "N"},
+    {"decimalnumber", "Nd"},
+    {"letternumber", "Nl"},
+    {"othernumber", "No"},
+    {"punctuation", "P"},
+    {"connectorpunctuation", "Pc"},
+    {"dashpunctuation", "Pd"},
+    {"openpunctuation", "Ps"},
+    {"closepunctuation", "Pe"},
+    {"initialpunctuation", "Pi"},
+    {"finalpunctuation", "Pf"},
+    {"otherpunctuation", "Po"},
+    {"symbol", "S"},
+    {"mathsymbol", "Sm"},
+    {"currencysymbol", "Sc"},
+    {"modifiersymbol", "Sk"},
+    {"othersymbol", "So"},
+    {"separator", "Z"},
+    {"spaceseparator", "Zs"},
+    {"lineseparator", "Zl"},
+    {"paragraphseparator", "Zp"},
+    {"other", "C"},
+    {"control", "Cc"},
+    {"format", "Cf"},
+    {"surrogate", "Cs"},
+    {"privateuse", "Co"},
+    {"unassigned", "Cn"},
+    {"alpha", "Alphabetic"},
+    {"upper", "Uppercase"},
+    {"lower", "Lowercase"},
+    {"digit", "Nd"},
+    {"cntrl", "Cc"},
+    {"space", "White_Space"},
+    {"whitespace", "White_Space"},
+    {"han", "sc:Han"},
+    {"hiragana", "sc:Hiragana"},
+    {"katakana", "sc:Katakana"},
+    {"latin", "sc:Latin"},
+    {"cyrillic", "sc:Cyrillic"},
+    {"greek", "sc:Greek"},
+    {"arabic", "sc:Arabic"},
+    {"devanagari", "sc:Devanagari"},
+    {"common", "sc:Common"},
+}};
+
+// Scripts beyond the table above: any name that PCRE2 knows as a script is asked for as one.
+constexpr std::array<std::string_view, 24> kScripts = {
+    "hangul",    "hebrew",    "thai",     "bengali",   "tamil",    "telugu",
+    "kannada",   "malayalam", "gujarati", "gurmukhi",  "oriya",    "sinhala",
+    "lao",       "tibetan",   "myanmar",  "georgian",  "ethiopic", "khmer",
+    "mongolian", "armenian",  "bopomofo", "inherited", "syriac",   "thaana"};
+
+std::string plain_name(std::string_view name) {
+  std::string plain;
+  for (const char c : name) {
+    if (c != '_' && c != ' ' && c != '-') {
+      plain.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+    }
+  }
+  return plain;
+}
+
+std::string property(std::string_view name, bool negated) {
+  if (name.starts_with('^')) return property(name.substr(1), !negated);
+  const std::string plain = plain_name(name);
+  std::string meaning(name);
+  for (const auto& [from, to] : kProperties) {
+    if (plain == from) meaning = to;
+  }
+  if (std::find(kScripts.begin(), kScripts.end(), plain) != kScripts.end()) {
+    meaning = "sc:" + plain;
+  }
+  return (negated ? "\\P{" : "\\p{") + meaning + "}";
+}
+
+/// Reads one expression from left to right, writing its translation.
+class Translator {
+ public:
+  Translator(std::string_view source, const std::string& where) : source_(source), where_(where) {}
+
+  std::string translate() {
+    while (at_ < source_.size()) step();
+    return std::move(out_);
+  }
+
+ private:
+  bool starts_with(std::string_view text) const { return source_.substr(at_).starts_with(text); }
+  void atom(std::string_view text) {
+    atom_ = out_.size();
+    out_ += text;
+  }
+
+  void step() {
+    const char c = source_[at_];
+    if (c == '\\') {
+      atom(escape());
+    } else if (c == '[') {
+      atom(character_class());
+    } else if (c == '(') {
+      group();
+    } else if (c == ')') {
+      out_ += source_[at_++];
+      if (!groups_.empty()) {
+        atom_ = groups_.back();
+        groups_.pop_back();
+      }
+    } else if (c == '{') {
+      interval();
+    } else if (c == '*' || c == '+' || c == '?') {
+      quantifier();
+    } else {
+      const size_t length = sequence_length(c);
+      atom(source_.substr(at_, length));
+      at_ += length;
+    }
+  }
+
+  // After *, + or ? both libraries read a further + as possessive and a further ? as lazy.
+  void quantifier() {
+    out_ += source_[at_++];
+    if (at_ < source_.size() && (source_[at_] == '+' || source_[at_] == '?'))
+      out_ += source_[at_++];
+  }
+
+  void interval() {
+    const size_t close = source_.find('}', at_);
+    const std::string_view inside =
+        close == std::string_view::npos ? "" : source_.substr(at_ + 1, close - at_ - 1);
+    const bool counts = !inside.empty() && inside != "," &&
+                        inside.find_first_not_of("0123456789,") == std::string_view::npos &&
+                        std::count(inside.begin(), inside.end(), ',') <= 1;
+    if (!counts) {
+      atom("\\{");
+      ++at_;
+      return;
+    }
+    out_ += "{" + std::string(inside.starts_with(',') ? "0" : "") + std::string(inside) + "}";
+    at_ = close + 1;
+    const bool fixed = inside.find(',') == std::string_view::npos;
+    const bool repeated = starts_with("+") || (fixed && starts_with("?"));
+    if (repeated) {  // the quantifier applies to the whole interval
+      out_.insert(atom_, "(?:");
+      out_ += ")";
+    } else if (starts_with("?")) {
+      out_ += source_[at_++];
+    }
+  }
+
+  void group() {
+    groups_.push_back(out_.size());
+    out_ += source_[at_++];
+    if (!starts_with("?")) return;
+    out_ += source_[at_++];
+    // Options up to ':' or ')': Ruby's m is PCRE2's s. A name or a look-around has none.
+    while (at_ < source_.size() &&
+           std::string_view("imx-").find(source_[at_]) != std::string_view::npos) {
+      out_ += source_[at_] == 'm' ? 's' : source_[at_];
+      ++at_;
+    }
+    if (starts_with("#")) {  // a comment ends at the first bracket
+      while (at_ < source_.size() && source_[at_] != ')') out_ += source_[at_++];
+    } else if (starts_with("<") && !starts_with("<=") && !starts_with("<!")) {
+      while (at_ < source_.size() && source_[at_] != '>') out_ += source_[at_++];
+    } else if (at_ < source_.size() && source_[at_] != ')') {
+      out_ += source_[at_++];  // ':', '=', '!', '>', '<' or what PCRE2 shall refuse
+      if (out_.back() == '<') out_ += source_[at_++];
+    }
+  }
+
+  // An escape outside of a class.
+  std::string escape() {
+    const std::string inside = class_escape();
+    if (inside == "\\s") return "[" + std::string(kSpace) + "]";
+    if (inside == "\\S") return "[^" + std::string(kSpace) + "]";
+    if (inside == "\\w") return "[" + std::string(kWord) + "]";
+    if (inside == "\\W") return "[^" + std::string(kWord) + "]";
+    if (inside == "\\h") return "[0-9a-fA-F]";
+    if (inside == "\\H") return "[^0-9a-fA-F]";
+    return property_or(inside);
+  }
+
+  static std::string property_or(const std::string& escape) {
+    if (escape.size() > 4 && (escape.starts_with("\\p{") || escape.starts_with("\\P{"))) {
+      return property(std::string_view(escape).substr(3, escape.size() - 4), escape[1] == 'P');
+    }
+    return escape;
+  }
+
+  // The characters of an escape as they stand.
+  std::string class_escape() {
+    const size_t start = at_++;
+    if (at_ < source_.size()) at_ += sequence_length(source_[at_]);
+    const bool braced = start + 1 < source_.size() &&
+                        std::string_view("pPx").find(source_[start + 1]) != std::string_view::npos;
+    if (braced && starts_with("{")) at_ = std::min(source_.find('}', at_), source_.size() - 1) + 1;
+    if (starts_with_unicode_escape(start)) return unicode_escape(start);
+    return std::string(source_.substr(start, at_ - start));
+  }
+
+  bool starts_with_unicode_escape(size_t start) const {
+    return start + 5 < source_.size() && source_[start + 1] == 'u' &&
+           std::all_of(source_.begin() + static_cast<long>(start) + 2,
+                       source_.begin() + static_cast<long>(start) + 6,
+                       [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
+  }
+  std::string unicode_escape(size_t start) {
+    at_ = start + 6;
+    return "\\x{" + std::string(source_.substr(start + 2, 4)) + "}";
+  }
+
+  std::string character_class();
+  std::string class_operand(std::vector<std::string>& nested);
+  std::string class_member();
+
+  std::string_view source_;
+  const std::string& where_;
+  size_t at_ = 0;
+  std::string out_;
+  size_t atom_ = 0;             // where the last atom starts in out_
+  std::vector<size_t> groups_;  // where the open groups start in out_
+};
+
+// One escape, POSIX name or character inside a class.
+std::string Translator::class_member() {
+  if (starts_with("[:")) {
+    const size_t close = source_.find(":]", at_);
+    if (close != std::string_view::npos) {
+      const std::string name(source_.substr(at_ + 2, close - at_ - 2));
+      at_ = close + 2;
+      if (name == "word") return std::string(kWord);
+      if (name == "space") return std::string(kSpace);
+      if (name == "alnum") return "\\p{Alphabetic}\\p{Nd}";
+      if (name == "xdigit") return "0-9a-fA-F";
+      return name == "punct" || name == "graph" || name == "print" || name == "blank" ||
+                     name == "ascii"
+                 ? "[:" + name + ":]"
+                 : property(name.starts_with('^') ? name.substr(1) : name, name.starts_with('^'));
+    }
+  }
+  if (source_[at_] == '\\') {
+    const std::string inside = class_escape();
+    if (inside == "\\s") return std::string(kSpace);
+    if (inside == "\\S") return "\\P{White_Space}";
+    if (inside == "\\w") return std::string(kWord);
+    if (inside == "\\h") return "0-9a-fA-F";
+    return property_or(inside);
+  }
+  const size_t start = at_;
+  at_ += sequence_length(source_[at_]);
+  const std::string_view member = source_.substr(start, at_ - start);
+  return member == "[" ? "\\[" : std::string(member);
+}
+
+// What stands between two && of a class: plain members; classes inside go to `nested`.
+std::string Translator::class_operand(std::vector<std::string>& nested) {
+  std::string members;
+  while (at_ < source_.size() && source_[at_] != ']' && !starts_with("&&")) {
+    if (source_[at_] == '[' && !starts_with("[:")) {
+      nested.push_back(character_class());
+    } else {
+      members += class_member();
+    }
+  }
+  return members;
+}
+
+std::string Translator::character_class() {
+  const size_t start = at_++;
+  const bool negated = starts_with("^");
+  if (negated) ++at_;
+  std::vector<std::string> operands;
+  bool plain = true;
+  std::string members;
+  if (starts_with("]")) {  // a bracket right after the opening one stands for itself
+    members = "\\]";
+    ++at_;
+  }
+  do {
+    if (!operands.empty()) at_ += 2;
+    std::vector<std::string> nested;
+    members += class_operand(nested);
+    plain = plain && nested.empty();
+    if (!members.empty()) nested.push_back("[" + members + "]");
+    std::string operand;
+    for (const std::string& part : nested) operand += (operand.empty() ? "" : "|") + part;
+    operands.push_back(nested.size() == 1 ? operand : "(?:" + operand + ")");
+    if (!starts_with("&&") && operands.size() == 1 && plain) break;
+    members.clear();
+  } while (starts_with("&&"));
+  TORCH_CHECK_VALUE(at_ < source_.size(), "[tokenizer] ", where_,
+                    ": pattern: expected ']' for the class at offset ", start,
+                    ", got the end. Mend the expression.");
+  ++at_;
+  if (operands.size() == 1 && plain) return (negated ? "[^" : "[") + members + "]";
+  std::string all;
+  for (size_t i = 0; i + 1 < operands.size(); ++i) all += "(?=" + operands[i] + ")";
+  all += operands.back();
+  return negated ? "(?:(?!" + all + ")[\\s\\S])" : "(?:" + all + ")";
+}
+
+}  // namespace
+
+std::string to_pcre2(std::string_view expression, const std::string& where) {
+  return Translator(expression, where).translate();
+}
+
+}  // namespace laconic::tokenizer

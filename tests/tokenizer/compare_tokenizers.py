@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Holds laconic_tokenize against the `tokenizers` and `sentencepiece` packages, id for id.
+
+usage: compare_tokenizers.py PATH_OF_laconic_tokenize [--only NAME] [--keep DIRECTORY]
+
+Trains or builds a tokenizer of every kind on assets/text, runs both over real and hostile texts, and
+compares ids, ids with special tokens, and the decoded text. Prints a line a tokenizer; exit code 1 when any differs.
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from tokenizers import Tokenizer
+
+import tokenizer_zoo
+from hostile_texts import hostile_texts
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(os.environ.get("LACONIC_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def real_texts():
+    files = sorted((ROOT / "assets" / "text").glob("*.txt"))
+    for name in ("docs-text/evaluation.txt", "tinystories/eval.txt", "tinyshakespeare/input.txt", "wikitext-2/test.txt"):
+        if (DATA / name).exists():
+            files.append(DATA / name)
+    return [path.read_text(encoding="utf-8")[:200_000] for path in files]
+
+
+def run(program, path, texts):
+    request = b"".join(b"%d\n%s" % (len(t), t) for t in (text.encode() for text in texts))
+    result = subprocess.run([program, str(path)], input=request, capture_output=True)
+    if result.returncode != 0:
+        raise RuntimeError(result.stderr.decode())
+    return result.stdout.decode().split("\n")[: len(texts)]
+
+
+def expected_json(tokenizer, text):
+    try:
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        special = tokenizer.encode(text, add_special_tokens=True).ids
+        decoded = tokenizer.decode(ids, skip_special_tokens=False)
+    except BaseException as error:  # the package panics now and then
+        return f"error: {error}"
+    return line_of(ids, special, decoded)
+
+
+def line_of(ids, special, decoded):
+    return "\t".join(["".join(f"{i} " for i in ids), "".join(f"{i} " for i in special), decoded.encode().hex()])
+
+
+def compare(name, program, path, texts, expected):
+    answers = run(program, path, texts)
+    bad = 0
+    for text, answer, wanted in zip(texts, answers, expected):
+        if answer == wanted or (answer.startswith("error") and wanted.startswith("error")):
+            continue
+        bad += 1
+        if bad <= 3:
+            print(f"  {name}: {text[:60]!r} ({len(text)} characters)")
+            for ours, theirs in zip((answer.split("\t") * 3)[:3], (wanted.split("\t") * 3)[:3]):
+                if ours != theirs:
+                    at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+                    print(f"    ours   ...{ours[max(0, at - 40):at + 60]}\n    theirs ...{theirs[max(0, at - 40):at + 60]}")
+    print(f"{name}: {len(texts) - bad} of {len(texts)} texts agree")
+    return bad
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--keep")
+    arguments = parser.parse_args()
+    directory = pathlib.Path(arguments.keep or tempfile.mkdtemp())
+    directory.mkdir(exist_ok=True)
+    texts = real_texts() + hostile_texts()
+    bad = 0
+    for name, tokenizer in tokenizer_zoo.tokenizers(ROOT, DATA):
+        if arguments.only not in name:
+            continue
+        path = directory / f"{name}.json"
+        path.write_text(tokenizer.to_str(), encoding="utf-8")
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        bad += compare(name, arguments.program, path, texts, [expected_json(tokenizer, text) for text in texts])
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
