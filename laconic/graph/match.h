@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,25 +16,46 @@ struct LinearLayer {
   bool transposed = false;  ///< stored [in, out]; the graph transposes it
   NodeId node = -1;         ///< the aten::linear call
   Value input;              ///< x, before any quantize node
-  Value weight;             ///< what the call multiplies with, [out, in]
+  Value weight;             ///< W as [out, in], after the transposition, before any quantize node
 };
 
-/// Every linear layer, in graph order. The head is among them also when its weight is tied to the embedding.
+/// Every linear layer, in graph order. The head is among them also when its weight is tied to the
+/// embedding.
 std::vector<LinearLayer> find_linear_layers(const Graph& graph);
 
 /// Nodes [begin, end) of one repeated block ("model.layers.3").
 struct Block {
   std::string name;
   NodeId begin = 0, end = 0;
+  bool operator==(const Block&) const = default;
 };
 
 /// The longest run of numbered sibling modules ("model.layers.0", "model.layers.1", ...), found by
-/// module paths, not by names of architectures. Each is one range of nodes with one value entering it.
-/// @throws c10::ValueError when nodes of two blocks interleave.
+/// module paths, not by names of architectures: the parent whose numbered children hold the most
+/// nodes. Each is one range of nodes with one value entering it; a node between two blocks belongs
+/// to the first. Empty when no module is numbered.
+/// @throws c10::ValueError when nodes of two blocks interleave, or not exactly one value enters a
+/// block.
 std::vector<Block> find_blocks(const Graph& graph);
 
-/// Puts a quantizer `name` on the weight of a linear layer (after the transposition) / on its input.
+/// Quantizers of one linear layer.
+struct LayerQuantizers {
+  std::optional<Quantizer> weight;  ///< on the [out, in] weight, after the transposition
+  std::optional<Quantizer> input;
+};
+
+/// Puts quantizers on weights and inputs of layers (key: LinearLayer::name), named NAME.weight and
+/// NAME.input; one that is there already is replaced, the others stay. One pass for any number of
+/// layers. Node ids change: find layers and blocks anew.
+/// @throws c10::ValueError when a layer is not in the graph.
+Graph place_quantizers(const Graph& graph, const std::map<std::string, LayerQuantizers>& layers);
+
+/// The same for one layer, found in `graph` by its name.
 Graph quantize_weight(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer);
 Graph quantize_input(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer);
+
+/// The layer takes its weight from parameter `weight_name` (a head that is tied no longer).
+Graph rename_weight(const Graph& graph, const std::string& layer_name,
+                    const std::string& weight_name);
 
 }  // namespace laconic::graph

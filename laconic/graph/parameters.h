@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <string>
+#include <utility>
 
 namespace laconic::graph {
 
@@ -16,6 +18,35 @@ class Parameters {
   virtual bool has(const std::string& name) const = 0;
   /// The caller is done with it for now.
   virtual void release(const std::string& name) const { (void)name; }
+};
+
+/// Parameters in a table.
+class ParameterTable : public Parameters {
+ public:
+  explicit ParameterTable(std::map<std::string, at::Tensor> tensors)
+      : tensors_(std::move(tensors)) {}
+  at::Tensor get(const std::string& name) const override;
+  bool has(const std::string& name) const override { return tensors_.contains(name); }
+
+ private:
+  std::map<std::string, at::Tensor> tensors_;
+};
+
+/// A source whose parameters are partly replaced by a table (a block with its solved weights).
+class OverlaidParameters : public Parameters {
+ public:
+  OverlaidParameters(const Parameters& below, std::map<std::string, at::Tensor> above)
+      : below_(below), above_(std::move(above)) {}
+  at::Tensor get(const std::string& name) const override;
+  bool has(const std::string& name) const override {
+    return above_.contains(name) || below_.has(name);
+  }
+  void release(const std::string& name) const override;
+  void set(const std::string& name, at::Tensor tensor) { above_[name] = std::move(tensor); }
+
+ private:
+  const Parameters& below_;
+  std::map<std::string, at::Tensor> above_;
 };
 
 }  // namespace laconic::graph

@@ -1,0 +1,23 @@
+#include "laconic/graph/parameters.h"
+
+#include <c10/util/Exception.h>
+
+namespace laconic::graph {
+
+at::Tensor ParameterTable::get(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  TORCH_CHECK_VALUE(found != tensors_.end(), "[ParameterTable] no parameter \"", name, "\" among ",
+                    tensors_.size(), ". Add it to the table.");
+  return found->second;
+}
+
+at::Tensor OverlaidParameters::get(const std::string& name) const {
+  const auto found = above_.find(name);
+  return found != above_.end() ? found->second : below_.get(name);
+}
+
+void OverlaidParameters::release(const std::string& name) const {
+  if (!above_.contains(name)) below_.release(name);
+}
+
+}  // namespace laconic::graph

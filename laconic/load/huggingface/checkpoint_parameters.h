@@ -1,0 +1,31 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "laconic/file/safetensors/safetensors.h"
+#include "laconic/graph/parameters.h"
+
+namespace laconic {
+
+/// Parameters of a mapped checkpoint as float32. A tensor that is stored so is a view of the file;
+/// another is converted when asked for and, when `resident`, kept.
+class CheckpointParameters : public graph::Parameters {
+ public:
+  CheckpointParameters(std::shared_ptr<const Checkpoint> checkpoint, bool resident)
+      : checkpoint_(std::move(checkpoint)), resident_(resident) {}
+  at::Tensor get(const std::string& name) const override;
+  bool has(const std::string& name) const override { return checkpoint_->has(name); }
+  /// Lets the mapped pages go unless resident.
+  void release(const std::string& name) const override;
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  bool resident_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, at::Tensor> kept_;
+};
+
+}  // namespace laconic

@@ -1,0 +1,75 @@
+#include "laconic/model/architectures.h"
+
+#include <vector>
+
+#include "laconic/base/text.h"
+
+namespace laconic::model {
+namespace {
+
+constexpr const char* kFrequencies = "re:.*\\.rotary_emb\\.inv_freq";
+
+constexpr Architecture kArchitectures[] = {
+    {"LlamaForCausalLM", "model.", make_llama, kFrequencies},
+    {"MistralForCausalLM", "model.", make_mistral, kFrequencies},
+    {"Qwen2ForCausalLM", "model.", make_qwen2, kFrequencies},
+    {"Qwen3ForCausalLM", "model.", make_qwen3, kFrequencies},
+    {"GPT2LMHeadModel", "transformer.", make_gpt2, "re:.*\\.attn\\.(bias|masked_bias)"},
+    {"GPTNeoXForCausalLM", "gpt_neox.", make_gpt_neox,
+     "re:.*\\.attention\\.(bias|masked_bias|rotary_emb\\.inv_freq)"},
+    {"OPTForCausalLM", "model.", make_opt, ""},
+};
+
+struct Neutral {
+  const char* key;
+  nlohmann::json value;
+};
+
+/// Fields of kindred architectures that change the function; each must be absent, null or neutral.
+void refuse_features(const Config& config) {
+  if (config.has("quantization_config"))
+    config.unsupported("quantization_config", "a checkpoint that is quantized already");
+  const Neutral neutrals[] = {
+      {"num_experts", 0},
+      {"num_local_experts", 0},
+      {"n_routed_experts", 0},
+      {"alibi", false},
+      {"use_alibi", false},
+      {"attn_logit_softcapping", nullptr},
+      {"final_logit_softcapping", nullptr},
+      {"attention_multiplier", nullptr},
+      {"embedding_multiplier", 1.0},
+      {"residual_multiplier", 1.0},
+      {"logits_scaling", 1.0},
+      {"logit_scale", 1.0},
+      {"clip_qkv", nullptr},
+      {"use_mrope", false},
+      {"add_cross_attention", false},
+      {"is_encoder_decoder", false},
+      {"scale_embedding", false},
+  };
+  for (const Neutral& neutral : neutrals) {
+    const bool zero_or_one =
+        neutral.value == 0 && config.has(neutral.key) && config.json().at(neutral.key) == 1;
+    if (!zero_or_one) config.require_neutral(neutral.key, neutral.value);
+  }
+}
+
+}  // namespace
+
+std::span<const Architecture> architectures() { return kArchitectures; }
+
+const Architecture& find_architecture(const Config& config) {
+  const auto names = config.texts("architectures");
+  std::vector<std::string> known;
+  for (const Architecture& row : kArchitectures) known.emplace_back(row.name);
+  if (names.size() != 1) config.fail("architectures", "one of {" + join(known, ", ") + "}");
+  for (const Architecture& row : kArchitectures) {
+    if (names[0] != row.name) continue;
+    refuse_features(config);
+    return row;
+  }
+  config.fail("architectures", "one of {" + join(known, ", ") + "}");
+}
+
+}  // namespace laconic::model
