@@ -67,8 +67,10 @@ void unpack_block(const Layout& layout, const uint8_t* in, float* out) {
   if (layout.bits == 5) std::memcpy(&high, in + layout.high(), sizeof(high));
   const uint8_t* codes = in + layout.codes();
   for (int64_t i = 0; i < kLength; ++i) {
-    int q = static_cast<int8_t>(codes[i % kLength]);
-    if (layout.bits != 8) {
+    int q;
+    if (layout.bits == 8) {
+      q = static_cast<int8_t>(codes[i]);
+    } else {
       const int low = i < kHalf ? codes[i % kHalf] & 15 : codes[i % kHalf] >> 4;
       q = (low | static_cast<int>((high >> i) & 1U) << 4) - layout.offset();
     }
