@@ -12,9 +12,11 @@
 
 namespace laconic {
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), partial_(path_.string() + ".partial") {
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), partial_(path_.string() + ".partial") {
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  TORCH_CHECK(descriptor_ >= 0, "[file] ", partial_.string(), ": cannot open for writing: ", std::strerror(errno),
+  TORCH_CHECK(descriptor_ >= 0, "[file] ", partial_.string(),
+              ": cannot open for writing: ", std::strerror(errno),
               ". Choose a directory that exists and that you may write to.");
 }
 
@@ -29,19 +31,23 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    TORCH_CHECK(written > 0, "[file] ", path_.string(), ": writing failed after ", size_, " bytes: ",
-                std::strerror(errno), ". Nothing was kept; free some space or choose another place.");
+    TORCH_CHECK(written > 0, "[file] ", path_.string(), ": writing failed after ", size_,
+                " bytes: ", std::strerror(errno),
+                ". Nothing was kept; free some space or choose another place.");
     bytes = bytes.subspan(static_cast<size_t>(written));
     size_ += static_cast<uint64_t>(written);
   }
 }
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void AtomicFile::commit() {
   const bool flushed = ::fsync(descriptor_) == 0 || errno == EINVAL;
   const int error = errno;
-  TORCH_CHECK(flushed, "[file] ", path_.string(), ": flushing to disk failed: ", std::strerror(error), ".");
+  TORCH_CHECK(flushed, "[file] ", path_.string(),
+              ": flushing to disk failed: ", std::strerror(error), ".");
   ::close(descriptor_);
   descriptor_ = -1;
   std::error_code failure;
@@ -58,8 +64,8 @@ void write_text_file(const std::filesystem::path& path, std::string_view text) {
 std::string read_text_file(const std::filesystem::path& path, uint64_t limit) {
   const auto file = MappedFile::open(path);
   const auto bytes = file->bytes();
-  TORCH_CHECK_VALUE(bytes.size() <= limit, "[file] ", path.string(), ": expected at most ", limit, " bytes, got ",
-                    bytes.size(), ".");
+  TORCH_CHECK_VALUE(bytes.size() <= limit, "[file] ", path.string(), ": expected at most ", limit,
+                    " bytes, got ", bytes.size(), ".");
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

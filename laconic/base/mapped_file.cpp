@@ -13,11 +13,13 @@ namespace laconic {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  TORCH_CHECK_VALUE(descriptor >= 0, "[file] ", path.string(), ": cannot open for reading: ", std::strerror(errno), ".");
+  TORCH_CHECK_VALUE(descriptor >= 0, "[file] ", path.string(),
+                    ": cannot open for reading: ", std::strerror(errno), ".");
   struct stat status {};
   const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
   if (!regular) ::close(descriptor);
-  TORCH_CHECK_VALUE(regular, "[file] ", path.string(), ": expected a regular file, got something else.");
+  TORCH_CHECK_VALUE(regular, "[file] ", path.string(),
+                    ": expected a regular file, got something else.");
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->path_ = path;
   file->size_ = static_cast<size_t>(status.st_size);

@@ -21,6 +21,12 @@ uint64_t status_kib(const std::string& key) {
 
 uint64_t peak_resident_bytes() { return status_kib("VmHWM") * 1024; }
 uint64_t resident_bytes() { return status_kib("VmRSS") * 1024; }
+bool reset_peak_resident_bytes() {
+  std::ofstream control("/proc/self/clear_refs");
+  control << "5";
+  return control.flush().good();
+}
+
 void trim_heap() { ::malloc_trim(0); }
 
 }  // namespace laconic

@@ -7,6 +7,9 @@ namespace laconic {
 /// The largest resident set of this process so far, bytes (VmHWM); 0 where the system does not say.
 uint64_t peak_resident_bytes();
 
+/// Lets peak_resident_bytes count from now on; false where the system does not allow it.
+bool reset_peak_resident_bytes();
+
 /// The resident set now, bytes (VmRSS); 0 where the system does not say.
 uint64_t resident_bytes();
 

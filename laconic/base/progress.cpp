@@ -43,10 +43,10 @@ void Progress::show(const std::string& detail, bool last) {
   const double left = rate > 0 ? static_cast<double>(total_ - done_) / rate : 0;
   std::array<char, 64> figures{};
   std::snprintf(figures.data(), figures.size(), "%.3g/s", rate);
-  const std::string line = label_ + ": " + std::to_string(done_) + "/" + std::to_string(total_) + ", " +
-                           figures.data() + ", " +
-                           (last ? readable_seconds(elapsed) + " in all" : readable_seconds(left) + " left") +
-                           (detail.empty() ? "" : ", " + detail);
+  const std::string line =
+      label_ + ": " + std::to_string(done_) + "/" + std::to_string(total_) + ", " + figures.data() +
+      ", " + (last ? readable_seconds(elapsed) + " in all" : readable_seconds(left) + " left") +
+      (detail.empty() ? "" : ", " + detail);
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s", line.c_str());
   } else {

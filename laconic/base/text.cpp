@@ -116,8 +116,9 @@ bool matches_pattern(std::string_view name, std::string_view pattern) {
       const std::regex expression(std::string(pattern.substr(3)));
       return std::regex_match(name.begin(), name.end(), expression);
     } catch (const std::regex_error& error) {
-      TORCH_CHECK_VALUE(false, "[pattern] \"", pattern, "\": expected a regular expression after re:, got an error: ",
-                        error.what(), ".");
+      TORCH_CHECK_VALUE(false, "[pattern] \"", pattern,
+                        "\": expected a regular expression after re:, got an error: ", error.what(),
+                        ".");
     }
   }
   // Greedy match with one point of return: the last star.

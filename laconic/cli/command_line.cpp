@@ -102,9 +102,7 @@ class Grammar {
         ->add_option("--calibration", calibration,
                      "Text (UTF-8) whose windows calibrate; needed by gptq.")
         ->type_name("FILE");
-    command
-        ->add_option("--set", settings,
-                     "Change the recipe: weight.format.bit_width=3; may be repeated.")
+    command->add_option("--set", settings, "Change the recipe: weight.bits=3; may be repeated.")
         ->type_name("KEY=VALUE")
         ->expected(1)
         ->take_all();

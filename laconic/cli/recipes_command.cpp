@@ -1,16 +1,62 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "laconic/base/variant.h"
 #include "laconic/cli/commands.h"
+#include "laconic/quant/quantizer/quant_spec.h"
 #include "laconic/recipe/preset_table.h"
 #include "laconic/recipe/recipe.h"
 
 namespace laconic {
 namespace {
 
+template <typename Variant>
+nlohmann::json part_names() {
+  auto names = nlohmann::json::array();
+  for_each_alternative<Variant>([&](auto part) { names.push_back(part.kName); });
+  return names;
+}
+
+nlohmann::json quantizer_words() {
+  return {{"format", part_names<Format>()},
+          {"granularity", part_names<Granularity>()},
+          {"scale", part_names<Scale>()},
+          {"statistic", part_names<Statistic>()},
+          {"restriction", part_names<Restriction>()},
+          {"zero_point", part_names<ZeroPoint>()},
+          {"rounding", part_names<Rounding>()},
+          {"gradient", part_names<Gradient>()}};
+}
+
 std::string padded(std::string text, size_t width) {
   text.resize(std::max(text.size() + 2, width), ' ');
   return text;
+}
+
+void print_quantizers(const Session& session) {
+  constexpr size_t kWidth = 16;
+  const nlohmann::json words = quantizer_words();
+  auto methods = nlohmann::json::array();
+  for (const Solver& solver : solvers()) {
+    methods.push_back({{"name", solver.name},
+                       {"summary", solver.summary},
+                       {"paper", solver.paper},
+                       {"options", solver.default_options()}});
+  }
+  if (session.json) return print(nlohmann::json{{"quantizer", words}, {"solvers", methods}});
+  std::string text = "A quantizer is made of these parts (docs/recipes.md says what each means):\n";
+  for (const auto& [kind, names] : words.items()) {
+    text += "  " + padded(kind, kWidth);
+    for (size_t i = 0; i < names.size(); ++i)
+      text += (i > 0 ? ", " : "") + names[i].get<std::string>();
+    text += '\n';
+  }
+  text += "Solvers:\n";
+  for (const auto& method : methods) {
+    text += "  " + padded(method["name"], kWidth) + method["summary"].get<std::string>() +
+            "; options with defaults: " + method["options"].dump() + "\n";
+  }
+  print(text);
 }
 
 void print_list(const Session& session) {
@@ -28,6 +74,7 @@ void print_list(const Session& session) {
 }  // namespace
 
 void run_command(const RecipesCommand& command, const Session& session) {
+  if (command.quantizers) return print_quantizers(session);
   if (command.name.empty()) return print_list(session);
   const std::string yaml = preset_yaml(command.name);
   if (session.json) return print(nlohmann::json{{"name", command.name}, {"yaml", yaml}});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "laconic/export/export.h"
 #include "laconic/solve/solve.h"
@@ -13,5 +14,9 @@ struct Parts {
   std::span<const Solver> solvers;
   std::span<const Exporter> exporters;
 };
+
+/// @throws c10::ValueError listing the known names.
+const Solver& find_solver(const Parts& parts, const std::string& name);
+const Exporter& find_exporter(const Parts& parts, const std::string& name);
 
 }  // namespace laconic

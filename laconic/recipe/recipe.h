@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "laconic/quant/quantizer/quant_spec.h"
+#include "laconic/recipe/parts.h"
 
 namespace laconic {
 
@@ -50,7 +51,7 @@ struct Recipe {
 /// @throws c10::ValueError "where:line:column: ..." for text that is no YAML, an unknown key (with
 /// the
 ///         nearest right word), a key twice, a wrong value, or parts that contradict each other.
-Recipe parse_recipe(const std::string& yaml, const std::string& where);
+Recipe parse_recipe(const std::string& yaml, const std::string& where, const Parts& parts = {});
 
 /// YAML that `parse_recipe` reads back to an equal recipe.
 std::string to_yaml(const Recipe& recipe);
@@ -58,12 +59,13 @@ std::string to_yaml(const Recipe& recipe);
 /// A preset's name, or a path of a YAML file.
 /// @param settings  "key=value" over the YAML, in order. The key is a path with dots from the top
 ///                  ("calibration.windows", "rules.0.solver_options.damping") or from a rule
-///                  ("weight.format.bit_width"): then it changes every rule that has its first
+///                  ("weight.bits"): then it changes every rule that has its first
 ///                  word.
 /// @throws c10::ValueError as parse_recipe; for an unknown preset the message has the nearest one.
-Recipe load_recipe(const std::string& name_or_path, std::span<const std::string> settings = {});
+Recipe load_recipe(const std::string& name_or_path, std::span<const std::string> settings = {},
+                   const Parts& parts = {});
 
-/// The presets in the program, in the order of `recipes/`: simple first.
+/// The presets in the program, by name.
 std::vector<std::string> preset_names();
 
 /// The YAML text of a preset, comments included. @throws c10::ValueError for an unknown name.

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,26 +14,32 @@ namespace laconic {
 
 /// What a solver is told about one linear layer y = x W^T.
 struct LayerProblem {
-  std::string name;      ///< module path, for messages
-  at::Tensor weight;     ///< [out, in] float32
-  QuantSpec spec;        ///< the weight's quantizer; axes are those of `weight`
-  at::Tensor hessian;    ///< [in, in] float32, X^T X / n over the calibration inputs; undefined for solvers that need none
-  at::Tensor importance; ///< [in] >= 0 or undefined: weights the search of scales
+  std::string name;    ///< module path, for messages
+  at::Tensor weight;   ///< [out, in] float32
+  QuantSpec spec;      ///< the weight's quantizer; axes are those of `weight`
+  at::Tensor hessian;  ///< [in, in] float32, X^T X / n (any positive factor); undefined for solvers
+                       ///< that need none
+  at::Tensor importance;  ///< [in] >= 0 or undefined: weights the search of scales
+  std::optional<QuantParameters> parameters = {};  ///< frozen scales; none: the solver finds them
 };
 
 struct LayerSolution {
   at::Tensor codes;            ///< [out, in], as quantize_codes gives them
   QuantParameters parameters;  ///< of the spec's granularity
-  std::vector<std::string> notes;  ///< fallbacks taken, one sentence each ("damping raised to 0.1: ...")
+  std::vector<std::string> notes =
+      {};  ///< fallbacks taken, one sentence each ("damping raised to 0.1: ...")
 };
 
 /// A row of the table of solvers.
 struct Solver {
-  const char* name;       ///< word in recipes: "nearest", "gptq"
-  const char* summary;    ///< one line
-  const char* paper;      ///< "arXiv:2210.17323" or ""
+  const char* name;     ///< word in recipes: "nearest", "gptq"
+  const char* summary;  ///< one line
+  const char* paper;    ///< "arXiv:2210.17323" or ""
   bool needs_hessian;
-  /// @param options  JSON object of this solver's options (keys checked: an unknown one is an error)
+  /// @param options  JSON object of this solver's options (keys checked: an unknown one is an
+  /// error)
+  /// @throws c10::ValueError naming the layer for a NaN or infinity in weight or Hessian, or shapes
+  /// that do not fit.
   LayerSolution (*solve)(const LayerProblem& problem, const nlohmann::json& options);
   /// @throws c10::ValueError for an unknown key or a wrong value; called before any work.
   void (*check_options)(const nlohmann::json& options);
@@ -43,5 +50,10 @@ struct Solver {
 std::span<const Solver> solvers();
 /// @throws c10::ValueError listing the known names.
 const Solver& find_solver(const std::string& name);
+
+/// tr((W - Q) H (W - Q)^T) / tr(W H W^T): the squared error of the layer's output, relative. NaN
+/// where W H W^T is 0.
+double relative_output_error(const at::Tensor& weight, const at::Tensor& quantized,
+                             const at::Tensor& hessian);
 
 }  // namespace laconic

@@ -34,7 +34,8 @@ TEST(AtomicFile, AFullDiskIsNamed) {
 
 TEST(MappedFile, RefusesWhatIsNotAFile) {
   const TemporaryDirectory directory;
-  expect_error<c10::ValueError>([&] { MappedFile::open(directory / "absent"); }, {"absent", "cannot open"});
+  expect_error<c10::ValueError>([&] { MappedFile::open(directory / "absent"); },
+                                {"absent", "cannot open"});
   expect_error<c10::ValueError>([&] { MappedFile::open(directory.path()); }, {"regular file"});
 }
 

@@ -19,9 +19,9 @@ TEST(IsUtf8, FindsTheFirstBadByte) {
   EXPECT_TRUE(is_utf8("na\xC3\xAFve \xF0\x9F\x98\x80"));
   EXPECT_FALSE(is_utf8("ab\xC0\x80", &at));
   EXPECT_EQ(at, 2u);
-  EXPECT_FALSE(is_utf8("\xED\xA0\x80"));       // a surrogate
-  EXPECT_FALSE(is_utf8("\xF4\x90\x80\x80"));   // beyond U+10FFFF
-  EXPECT_FALSE(is_utf8("\xE2\x82"));           // cut short
+  EXPECT_FALSE(is_utf8("\xED\xA0\x80"));      // a surrogate
+  EXPECT_FALSE(is_utf8("\xF4\x90\x80\x80"));  // beyond U+10FFFF
+  EXPECT_FALSE(is_utf8("\xE2\x82"));          // cut short
 }
 
 TEST(MatchesPattern, TakesStarsQuestionMarksAndRegularExpressions) {

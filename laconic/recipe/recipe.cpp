@@ -1,0 +1,232 @@
+#include "laconic/recipe/recipe.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <limits>
+
+#include "laconic/base/atomic_file.h"
+#include "laconic/base/text.h"
+#include "laconic/quant/quantizer/yaml.h"
+#include "laconic/recipe/parts.h"
+#include "laconic/recipe/settings.h"
+#include "laconic/recipe/yaml_document.h"
+
+namespace laconic {
+namespace {
+
+constexpr int64_t kMaximumWindows = 1 << 20, kMaximumLength = 1 << 20;
+constexpr uint64_t kMaximumRecipeBytes = uint64_t{1} << 20;
+
+// A plain scalar as JSON has it: true, 3, 0.5, else text. What was quoted stays text.
+nlohmann::json scalar_to_json(const YAML::Node& node) {
+  const std::string& text = node.Scalar();
+  if (node.Tag() == "!") return text;
+  if (text == "true" || text == "false") return text == "true";
+  const char* const end = text.data() + text.size();
+  int64_t whole = 0;
+  if (const auto [at, error] = std::from_chars(text.data(), end, whole);
+      error == std::errc() && at == end)
+    return whole;
+  double real = 0;
+  if (const auto [at, error] = std::from_chars(text.data(), end, real);
+      error == std::errc() && at == end)
+    return real;
+  return text;
+}
+
+nlohmann::json to_json(const YAML::Node& node) {
+  if (node.IsScalar()) return scalar_to_json(node);
+  if (node.IsSequence()) {
+    auto list = nlohmann::json::array();
+    for (const auto& item : node) list.push_back(to_json(item));
+    return list;
+  }
+  if (!node.IsMap()) return nullptr;
+  auto object = nlohmann::json::object();
+  for (const auto& entry : node) object[entry.first.Scalar()] = to_json(entry.second);
+  return object;
+}
+
+LayerPattern read_pattern(const YAML::Node& node, const MappingReader& rule,
+                          const std::string& where) {
+  if (!node.IsScalar() || node.Scalar().empty()) {
+    rule.fail(node, "layers: expected a layer name or a pattern such as \"*.q_proj\", got " +
+                        describe(node) + ".");
+  }
+  try {
+    matches_pattern("", node.Scalar());
+  } catch (const c10::ValueError& error) {
+    rule.fail(node, std::string("layers: ") + error.what_without_backtrace());
+  }
+  return {node.Scalar(), location(where, node.Mark())};
+}
+
+std::vector<LayerPattern> read_patterns(const YAML::Node& node, const MappingReader& rule,
+                                        const std::string& where) {
+  if (!node.IsSequence()) return {read_pattern(node, rule, where)};
+  std::vector<LayerPattern> patterns;
+  for (const auto& item : node) patterns.push_back(read_pattern(item, rule, where));
+  if (patterns.empty())
+    rule.fail(node, "layers: expected at least one pattern, got an empty list.");
+  return patterns;
+}
+
+void check_option_names(const YAML::Node& options, const Solver& solver,
+                        const MappingReader& rule) {
+  std::vector<std::string> known;
+  const nlohmann::json defaults = solver.default_options();
+  for (const auto& [key, value] : defaults.items()) known.push_back(key);
+  for (const auto& entry : options) {
+    const std::string& key = entry.first.Scalar();
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::string hint = known.empty() ? "; it has none" : suggestion(key, known);
+    rule.fail(entry.first, std::string("solver ") + solver.name + ": unknown option \"" + key +
+                               "\"" + hint + ".");
+  }
+}
+
+void read_solver(MappingReader& reader, LayerRule& rule, const Parts& parts) {
+  const YAML::Node name = reader.find("solver");
+  reader.read("solver", rule.solver);
+  const YAML::Node options = reader.find("solver_options");
+  std::vector<std::string> known;
+  for (const Solver& solver : parts.solvers) known.emplace_back(solver.name);
+  for (const Solver& solver : solvers()) known.emplace_back(solver.name);
+  if (std::find(known.begin(), known.end(), rule.solver) == known.end()) {
+    reader.fail(name,
+                "unknown solver \"" + rule.solver + "\"" + suggestion(rule.solver, known) + ".");
+  }
+  if (!options.IsDefined()) return;
+  if (!options.IsMap())
+    reader.fail(options, "solver_options: expected a mapping, got " + describe(options) + ".");
+  const Solver& solver = find_solver(parts, rule.solver);
+  check_option_names(options, solver, reader);
+  rule.solver_options = to_json(options);
+  try {
+    solver.check_options(rule.solver_options);
+  } catch (const c10::Error& error) {
+    reader.fail(options, error.what_without_backtrace());
+  }
+}
+
+std::optional<QuantSpec> read_spec(MappingReader& reader, const std::string& key,
+                                   const std::string& where) {
+  const YAML::Node node = reader.find(key);
+  if (!node.IsDefined()) return std::nullopt;
+  try {
+    return quant_spec_from_node(node, where);
+  } catch (const c10::ValueError& error) {
+    // A changed recipe has no positions: "where:0:0" is none.
+    std::string message = error.what_without_backtrace();
+    const std::string nowhere = where + ":0:0";
+    if (message.starts_with(nowhere)) message.replace(0, nowhere.size(), where);
+    TORCH_CHECK_VALUE(false, message);
+  }
+}
+
+// What a spec may be depends on what it is for: a weight has no tokens, and axes 0 (out) and 1
+// (in).
+void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingReader& reader) {
+  if (std::holds_alternative<PerToken>(spec.granularity)) {
+    reader.fail(node,
+                "weight: granularity token is for inputs: a weight has none. Expected tensor, "
+                "channel or group.");
+  }
+}
+
+LayerRule read_rule(const YAML::Node& node, const std::string& where, const Parts& parts) {
+  MappingReader reader(node, where, "rule");
+  LayerRule rule;
+  const YAML::Node layers = reader.find("layers");
+  if (layers.IsDefined()) {
+    rule.layers = read_patterns(layers, reader, where);
+  } else {
+    rule.layers = {{"blocks", location(where, node.Mark())}};
+  }
+  reader.read("skip", rule.skip);
+  rule.weight = read_spec(reader, "weight", where);
+  rule.input = read_spec(reader, "input", where);
+  read_solver(reader, rule, parts);
+  reader.finish();
+  if (rule.weight) check_weight(reader.find("weight"), *rule.weight, reader);
+  if (rule.skip && (rule.weight || rule.input)) {
+    reader.fail(
+        node,
+        "rule: skip leaves layers in float, but a weight or input is given as well. Remove one.");
+  }
+  if (!rule.skip && !rule.weight)
+    reader.fail(node, "rule: expected weight: (a quantizer) or skip: true, got neither.");
+  return rule;
+}
+
+Recipe::Calibration read_calibration(const YAML::Node& node, const std::string& where) {
+  MappingReader reader(node, where, "calibration");
+  Recipe::Calibration calibration;
+  reader.read("windows", calibration.windows, 1, kMaximumWindows);
+  reader.read("length", calibration.length, 2, kMaximumLength);
+  auto seed = static_cast<int64_t>(calibration.seed);
+  reader.read("seed", seed, 0, std::numeric_limits<int64_t>::max());
+  calibration.seed = static_cast<uint64_t>(seed);
+  reader.read("quantized_inputs", calibration.quantized_inputs);
+  reader.finish();
+  return calibration;
+}
+
+Recipe read_recipe(const YAML::Node& node, const std::string& where, const Parts& parts) {
+  MappingReader reader(node, where, "recipe");
+  Recipe recipe;
+  reader.read("name", recipe.name);
+  reader.read("description", recipe.description);
+  if (const YAML::Node calibration = reader.find("calibration"); calibration.IsDefined()) {
+    recipe.calibration = read_calibration(calibration, where);
+  }
+  const YAML::Node rules = reader.find("rules");
+  reader.finish();
+  if (!rules.IsDefined())
+    reader.fail(node, "recipe: no \"rules\": expected a list with at least one rule.");
+  if (!rules.IsSequence() || rules.size() == 0) {
+    reader.fail(rules, "rules: expected a list with at least one rule, got " +
+                           (rules.IsSequence() ? "an empty list" : describe(rules)) + ".");
+  }
+  for (const auto& rule : rules) recipe.rules.push_back(read_rule(rule, where, parts));
+  return recipe;
+}
+
+struct Source {
+  std::string text, where, name;
+};
+
+Source find_source(const std::string& name_or_path) {
+  const std::filesystem::path path = name_or_path;
+  const bool is_path = name_or_path.find('/') != std::string::npos || path.extension() == ".yaml" ||
+                       path.extension() == ".yml";
+  if (!is_path) return {preset_yaml(name_or_path), "preset " + name_or_path, name_or_path};
+  return {read_text_file(path, kMaximumRecipeBytes), name_or_path, path.stem().string()};
+}
+
+}  // namespace
+
+Recipe parse_recipe(const std::string& yaml, const std::string& where, const Parts& parts) {
+  return read_recipe(parse_yaml(yaml, where), where, parts);
+}
+
+Recipe load_recipe(const std::string& name_or_path, std::span<const std::string> settings,
+                   const Parts& parts) {
+  const Source source = find_source(name_or_path);
+  // The unchanged recipe first: its faults have lines, those after a setting have not.
+  Recipe recipe = parse_recipe(source.text, source.where, parts);
+  if (!settings.empty()) {
+    YAML::Node node = without_marks(parse_yaml(source.text, source.where));
+    apply_settings(node, settings);
+    std::string where = source.where + " with";
+    for (const std::string& setting : settings) where += " --set " + setting;
+    recipe = read_recipe(node, where, parts);
+  }
+  if (recipe.name.empty()) recipe.name = source.name;
+  return recipe;
+}
+
+}  // namespace laconic

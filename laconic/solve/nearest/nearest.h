@@ -1,0 +1,22 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "laconic/solve/solve.h"
+
+namespace laconic::nearest {
+
+/// Round to nearest: scales by the spec's statistic, codes by its rounding. Looks at no data.
+LayerSolution solve(const LayerProblem& problem, const nlohmann::json& options);
+void check_options(const nlohmann::json& options);
+nlohmann::json default_options();
+
+inline constexpr Solver kSolver{"nearest",
+                                "scales by the statistic, every weight to its nearest code",
+                                "",
+                                false,
+                                solve,
+                                check_options,
+                                default_options};
+
+}  // namespace laconic::nearest

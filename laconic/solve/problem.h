@@ -1,0 +1,26 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "laconic/solve/solve.h"
+
+namespace laconic {
+
+/// What every solver asks of its problem: a finite [out, in] weight, and frozen parameters or a
+/// spec that can find them before any input is seen.
+/// @throws c10::ValueError naming the solver and the layer.
+void check_problem(const char* solver, const LayerProblem& problem);
+
+/// @throws c10::ValueError unless the Hessian is [in, in], finite and has no negative diagonal.
+void check_hessian(const char* solver, const LayerProblem& problem);
+
+/// @throws c10::ValueError for what is not an object, or has a key that is not in `known`.
+void check_option_names(const char* solver, const nlohmann::json& options,
+                        const std::vector<std::string>& known);
+
+/// The frozen parameters, or those that the spec's statistic finds for `weight`.
+QuantParameters problem_parameters(const LayerProblem& problem, const at::Tensor& weight);
+
+}  // namespace laconic

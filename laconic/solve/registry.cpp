@@ -1,0 +1,37 @@
+#include <c10/util/Exception.h>
+
+#include <string>
+#include <vector>
+
+#include "laconic/base/text.h"
+#include "laconic/solve/gptq/gptq.h"
+#include "laconic/solve/nearest/nearest.h"
+#include "laconic/solve/solve.h"
+
+namespace laconic {
+namespace {
+
+constexpr Solver kSolvers[] = {nearest::kSolver, gptq::kSolver};
+
+}  // namespace
+
+std::span<const Solver> solvers() { return kSolvers; }
+
+const Solver& find_solver(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Solver& solver : kSolvers) {
+    if (name == solver.name) return solver;
+    known.emplace_back(solver.name);
+  }
+  TORCH_CHECK_VALUE(false, "[solver] unknown solver \"", name, "\"", suggestion(name, known), ".");
+}
+
+double relative_output_error(const at::Tensor& weight, const at::Tensor& quantized,
+                             const at::Tensor& hessian) {
+  const at::Tensor error = weight - quantized;
+  const double difference = error.matmul(hessian).mul_(error).sum(at::kDouble).item<double>();
+  const double whole = weight.matmul(hessian).mul_(weight).sum(at::kDouble).item<double>();
+  return difference / whole;
+}
+
+}  // namespace laconic
