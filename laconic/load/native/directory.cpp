@@ -1,0 +1,138 @@
+#include <c10/util/Exception.h>
+
+#include "laconic/file/json/json.h"
+#include "laconic/kernel/pack.h"
+#include "laconic/load/native/native.h"
+#include "laconic/load/native/stored.h"
+
+namespace laconic {
+namespace {
+
+constexpr const char* kManifest = "laconic.json";
+
+void check_version(const nlohmann::json& manifest, const std::string& where) {
+  TORCH_CHECK_VALUE(manifest.is_object(), where, ": expected an object, got ", manifest.type_name(),
+                    ".");
+  const auto version = manifest.find("format_version");
+  TORCH_CHECK_VALUE(version != manifest.end() && version->is_number_integer(), where,
+                    ": format_version: expected a whole number, got ",
+                    version == manifest.end() ? "none" : version->dump(), ".");
+  const auto number = version->get<int64_t>();
+  TORCH_CHECK_VALUE(number <= NativeDirectory::kFormatVersion, where,
+                    ": format_version: expected at most ", NativeDirectory::kFormatVersion,
+                    ", got ", number, ". A newer Laconic wrote this directory; update Laconic.");
+  TORCH_CHECK_VALUE(number >= 1, where, ": format_version: expected at least 1, got ", number, ".");
+}
+
+const SafetensorsEntry& stored(const Checkpoint& tensors, const std::string& name,
+                               const std::string& where) {
+  TORCH_CHECK_VALUE(tensors.has(name), where, ": expected a stored tensor ", name,
+                    ", got none. Quantize again.");
+  return tensors.entry(name);
+}
+
+// Names, shapes and dtypes; the numbers themselves are checked when they are read.
+void check_layer(const NativeLayer& layer, const Checkpoint& tensors, const std::string& where) {
+  const auto shape = scale_shape(layer.shape, layer.weight.granularity);
+  const auto agree = [&](const SafetensorsEntry& entry, bool dtype_fits,
+                         const std::vector<int64_t>& expected) {
+    TORCH_CHECK_VALUE(dtype_fits && entry.shape == expected, where, ": ", entry.name,
+                      ": expected shape ", at::IntArrayRef(expected), " and a fitting dtype, got ",
+                      at::IntArrayRef(entry.shape), " ", entry.dtype, ".");
+  };
+  const auto& codes = stored(tensors, codes_name(layer), where);
+  agree(codes, codes.dtype == at::kByte,
+        {layer.shape[0], (layer.shape[1] * bit_width(layer.weight) + 7) / 8});
+  const auto& scale = stored(tensors, scale_name(layer), where);
+  agree(scale, c10::isFloatingType(scale.dtype), shape);
+  if (is_asymmetric(layer.weight)) {
+    const auto& zero = stored(tensors, zero_point_name(layer), where);
+    agree(zero, c10::isFloatingType(zero.dtype) || c10::isIntegralType(zero.dtype, false), shape);
+  }
+  TORCH_CHECK_VALUE(!tensors.has(layer.weight_name), where, ": ", layer.weight_name,
+                    " is stored although the layer is quantized. Expected codes and scales only.");
+}
+
+void check_spec(const NativeLayer& layer, const std::string& where) {
+  const int64_t bits = bit_width(layer.weight);
+  TORCH_CHECK_VALUE(bits >= 2 && bits <= 8, where, ": expected codes of 2 to 8 bits, got ", bits,
+                    ".");
+  try {
+    check_granularity(layer.weight.granularity, layer.shape);
+  } catch (const c10::Error& error) {
+    TORCH_CHECK_VALUE(false, where, ": ", error.what_without_backtrace());
+  }
+}
+
+}  // namespace
+
+bool NativeDirectory::is_native(const std::filesystem::path& directory) {
+  return std::filesystem::exists(directory / kManifest);
+}
+
+std::shared_ptr<const NativeDirectory> NativeDirectory::open(
+    const std::filesystem::path& directory) {
+  const auto path = directory / kManifest;
+  const std::string where = "[native] " + path.string();
+  auto native = std::make_shared<NativeDirectory>();
+  native->path_ = directory;
+  native->manifest_ = read_json_file(path);
+  const nlohmann::json& manifest = native->manifest_;
+  check_version(manifest, where);
+  TORCH_CHECK_VALUE(manifest.contains("architecture") && manifest["architecture"].is_string(),
+                    where, ": architecture: expected a name, got none.");
+  TORCH_CHECK_VALUE(manifest.contains("layers") && manifest["layers"].is_array(), where,
+                    ": layers: expected a list, got none.");
+  native->tensors_ = Checkpoint::open(directory);
+  for (const nlohmann::json& json : manifest["layers"]) {
+    const size_t index = native->layers_.size();
+    NativeLayer layer =
+        native_layer_from_json(json, where + ": layers[" + std::to_string(index) + "]");
+    const std::string here = where + ": layer " + layer.name;
+    TORCH_CHECK_VALUE(native->index_.emplace(layer.name, index).second, here,
+                      ": expected it once, got it twice.");
+    check_spec(layer, here);
+    check_layer(layer, *native->tensors_, here);
+    native->layers_.push_back(std::move(layer));
+  }
+  return native;
+}
+
+const NativeLayer* NativeDirectory::find(const std::string& layer_name) const {
+  const auto found = index_.find(layer_name);
+  return found == index_.end() ? nullptr : &layers_[found->second];
+}
+
+at::Tensor NativeDirectory::codes(const NativeLayer& layer) const {
+  const int64_t bits = bit_width(layer.weight);
+  const auto packed = tensors_->tensor(codes_name(layer));
+  auto codes = unpack_rows(packed, bits, layer.shape[1]);
+  codes = is_signed(layer.weight) ? codes.sub_(int64_t{1} << (bits - 1)).to(at::kChar)
+                                  : codes.to(at::kByte);
+  check_codes(layer, codes, "[native] " + path_.string() + ": layer " + layer.name);
+  return codes;
+}
+
+QuantParameters NativeDirectory::parameters(const NativeLayer& layer) const {
+  QuantParameters parameters;
+  parameters.scale = tensors_->tensor(scale_name(layer));
+  if (is_asymmetric(layer.weight)) parameters.zero_point = tensors_->tensor(zero_point_name(layer));
+  check_parameters(layer, parameters, "[native] " + path_.string() + ": layer " + layer.name);
+  return parameters;
+}
+
+at::Tensor NativeDirectory::dequantized(const NativeLayer& layer) const {
+  QuantParameters wide = parameters(layer);
+  wide.scale = wide.scale.to(at::kFloat);
+  if (wide.zero_point.defined()) wide.zero_point = wide.zero_point.to(at::kFloat);
+  if (std::holds_alternative<StoredMinimum>(layer.weight.zero_point)) {
+    // As the reader of a file computes it from the two float16 numbers; the other formula rounds
+    // otherwise.
+    const auto steps = codes(layer).to(at::kFloat).sub_(code_range(layer.weight.format).q_min);
+    const auto scaled = steps * spread(layer.weight, wide.scale, layer.shape);
+    return scaled + spread(layer.weight, stored_minimum(layer.weight, wide), layer.shape);
+  }
+  return dequantize(layer.weight, codes(layer), wide).contiguous();
+}
+
+}  // namespace laconic

@@ -1,0 +1,172 @@
+#include <ATen/ops/isfinite.h>
+#include <c10/util/Exception.h>
+
+#include "laconic/kernel/pack.h"
+#include "laconic/load/native/native.h"
+#include "laconic/load/native/stored.h"
+#include "laconic/quant/quantizer/json.h"
+
+namespace laconic {
+namespace {
+
+constexpr int64_t kLargestSide = int64_t{1}
+                                 << 31;  // also keeps every product of a shape in 64 bits
+
+// Only a scale that says so may be below zero.
+bool may_be_negative(const QuantSpec& spec) {
+  const auto* statistic = std::get_if<StatisticScale>(&spec.scale);
+  const auto* learned = std::get_if<LearnedScale>(&spec.scale);
+  return (statistic != nullptr && std::holds_alternative<SignedFloat>(statistic->restriction)) ||
+         (learned != nullptr && std::holds_alternative<SignedFloat>(learned->restriction));
+}
+
+bool is_zero_point_dtype(at::ScalarType dtype) {
+  return c10::isFloatingType(dtype) || c10::isIntegralType(dtype, /*includeBool=*/false);
+}
+
+const nlohmann::json& field(const nlohmann::json& json, const char* key, const std::string& where) {
+  TORCH_CHECK_VALUE(json.contains(key), where, ": expected a field \"", key, "\", got none.");
+  return json.at(key);
+}
+
+std::string text_field(const nlohmann::json& json, const char* key, const std::string& where) {
+  const nlohmann::json& value = field(json, key, where);
+  TORCH_CHECK_VALUE(value.is_string() && !value.get_ref<const std::string&>().empty(), where, ": ",
+                    key, ": expected a name, got ", value.dump(), ".");
+  return value.get<std::string>();
+}
+
+std::vector<int64_t> shape_field(const nlohmann::json& json, const std::string& where) {
+  const nlohmann::json& value = field(json, "shape", where);
+  std::vector<int64_t> shape;
+  for (const nlohmann::json& side : value) {
+    const bool fits = side.is_number_unsigned() && side.get<uint64_t>() >= 1 &&
+                      side.get<uint64_t>() < kLargestSide;
+    TORCH_CHECK_VALUE(fits, where, ": shape: expected sides from 1 to ", kLargestSide - 1, ", got ",
+                      side.dump(), ".");
+    shape.push_back(side.get<int64_t>());
+  }
+  TORCH_CHECK_VALUE(value.is_array() && shape.size() == 2, where,
+                    ": shape: expected [out, in], got ", value.dump(), ".");
+  return shape;
+}
+
+}  // namespace
+
+std::string codes_name(const NativeLayer& layer) { return layer.name + ".weight_codes"; }
+std::string scale_name(const NativeLayer& layer) { return layer.name + ".weight_scale"; }
+std::string zero_point_name(const NativeLayer& layer) { return layer.name + ".weight_zero_point"; }
+
+int64_t bit_width(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).bit_width; }
+
+bool is_signed(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).is_signed; }
+
+bool is_asymmetric(const QuantSpec& spec) {
+  return !std::holds_alternative<NoZeroPoint>(spec.zero_point);
+}
+
+at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter,
+                  at::IntArrayRef weight_shape) {
+  const auto* group = std::get_if<PerGroup>(&spec.granularity);
+  if (group == nullptr) return parameter.expand(weight_shape);
+  const int64_t axis = group->axis < 0 ? group->axis + 2 : group->axis;
+  return parameter.squeeze(axis + 1)
+      .repeat_interleave(group->group_size, axis)
+      .narrow(axis, 0, weight_shape[static_cast<size_t>(axis)]);
+}
+
+at::Tensor stored_minimum(const QuantSpec& spec, const QuantParameters& parameters) {
+  const auto q_min = static_cast<double>(code_range(spec.format).q_min);
+  const auto minimum =
+      (parameters.zero_point.to(at::kFloat) - q_min).neg() * parameters.scale.to(at::kFloat);
+  return minimum.to(at::kHalf).to(at::kFloat);
+}
+
+void check_codes(const NativeLayer& layer, const at::Tensor& codes, const std::string& where) {
+  const auto dtype = is_signed(layer.weight) ? at::ScalarType::Char : at::ScalarType::Byte;
+  TORCH_CHECK_VALUE(codes.defined() && codes.scalar_type() == dtype && codes.sizes() == layer.shape,
+                    where, ": codes: expected ", dtype, " ", at::IntArrayRef(layer.shape), ", got ",
+                    codes.defined() ? codes.toString() : "nothing", " ",
+                    codes.defined() ? codes.sizes() : at::IntArrayRef(), ".");
+  const auto [q_min, q_max] = code_range(layer.weight.format);
+  const auto low = codes.min().item<int64_t>(), high = codes.max().item<int64_t>();
+  TORCH_CHECK_VALUE(low >= q_min && high <= q_max, where, ": codes: expected ", q_min, " to ",
+                    q_max, ", got ", low, " to ", high,
+                    ". The file is damaged, or does not belong to its spec.");
+}
+
+void check_parameters(const NativeLayer& layer, const QuantParameters& parameters,
+                      const std::string& where) {
+  const auto shape = scale_shape(layer.shape, layer.weight.granularity);
+  const at::Tensor& scale = parameters.scale;
+  TORCH_CHECK_VALUE(
+      scale.defined() && c10::isFloatingType(scale.scalar_type()) && scale.sizes() == shape, where,
+      ": scale: expected floating ", at::IntArrayRef(shape), ", got ",
+      scale.defined() ? scale.toString() : "nothing", " ",
+      scale.defined() ? scale.sizes() : at::IntArrayRef(), ".");
+  const auto value = scale.to(at::kFloat);
+  TORCH_CHECK_VALUE((at::isfinite(value) & (may_be_negative(layer.weight) ? value != 0 : value > 0))
+                        .all()
+                        .item<bool>(),
+                    where, ": scale: expected finite numbers above zero, got others (from ",
+                    value.min().item<float>(), " to ", value.max().item<float>(), ").");
+  const at::Tensor& zero = parameters.zero_point;
+  TORCH_CHECK_VALUE(
+      zero.defined() == is_asymmetric(layer.weight), where, ": zero point: expected ",
+      is_asymmetric(layer.weight) ? "one (the spec is asymmetric)" : "none (the spec is symmetric)",
+      ", got ", zero.defined() ? "one" : "none", ".");
+  if (!zero.defined()) return;
+  TORCH_CHECK_VALUE(is_zero_point_dtype(zero.scalar_type()) && zero.sizes() == shape, where,
+                    ": zero point: expected numbers ", at::IntArrayRef(shape), ", got ",
+                    zero.toString(), " ", zero.sizes(), ".");
+  TORCH_CHECK_VALUE(at::isfinite(zero.to(at::kFloat)).all().item<bool>(), where,
+                    ": zero point: expected finite numbers, got others.");
+}
+
+std::vector<std::pair<std::string, at::Tensor>> native_tensors(const NativeLayer& layer,
+                                                               const at::Tensor& codes,
+                                                               const QuantParameters& parameters) {
+  const std::string where = "[native] layer " + layer.name;
+  check_codes(layer, codes, where);
+  check_parameters(layer, parameters, where);
+  const int64_t bits = bit_width(layer.weight);
+  const int64_t offset = is_signed(layer.weight) ? int64_t{1} << (bits - 1) : 0;
+  const auto unsigned_codes = (codes.to(at::kShort) + offset).to(at::kByte);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  tensors.emplace_back(codes_name(layer), pack_rows(unsigned_codes, bits));
+  tensors.emplace_back(scale_name(layer), parameters.scale.contiguous());
+  if (parameters.zero_point.defined())
+    tensors.emplace_back(zero_point_name(layer), parameters.zero_point.contiguous());
+  return tensors;
+}
+
+nlohmann::json to_json(const NativeLayer& layer) {
+  return {{"name", layer.name},
+          {"weight_name", layer.weight_name},
+          {"transposed", layer.transposed},
+          {"shape", layer.shape},
+          {"weight", to_json(layer.weight)},
+          {"input", layer.input ? to_json(*layer.input) : nlohmann::json()}};
+}
+
+NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string& where) {
+  TORCH_CHECK_VALUE(json.is_object(), where, ": expected an object, got ", json.type_name(), ".");
+  NativeLayer layer;
+  layer.name = text_field(json, "name", where);
+  const std::string here = where + " \"" + layer.name + "\"";
+  layer.weight_name = text_field(json, "weight_name", here);
+  const nlohmann::json& transposed = field(json, "transposed", here);
+  TORCH_CHECK_VALUE(transposed.is_boolean(), here, ": transposed: expected true or false, got ",
+                    transposed.dump(), ".");
+  layer.transposed = transposed.get<bool>();
+  layer.shape = shape_field(json, here);
+  layer.weight = quant_spec_from_json(field(json, "weight", here), here + ": weight");
+  const nlohmann::json& input = field(json, "input", here);
+  if (!input.is_null()) layer.input = quant_spec_from_json(input, here + ": input");
+  TORCH_CHECK_VALUE(json.size() == 6, here,
+                    ": expected the fields {name, weight_name, transposed, shape, weight, input}, "
+                    "got unknown ones too.");
+  return layer;
+}
+
+}  // namespace laconic

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "laconic/load/native/native.h"
+
+namespace laconic {
+
+/// Names of the tensors that replace a quantized layer's weight.
+std::string codes_name(const NativeLayer& layer);
+std::string scale_name(const NativeLayer& layer);
+std::string zero_point_name(const NativeLayer& layer);
+
+int64_t bit_width(const QuantSpec& spec);
+bool is_signed(const QuantSpec& spec);
+bool is_asymmetric(const QuantSpec& spec);
+
+/// A scale or zero point (see scale_shape) with one value for each weight: [out, in].
+at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter, at::IntArrayRef weight_shape);
+
+/// The float16 minimum behind a StoredMinimum zero point, float32 in the shape of the scale: the
+/// value of the smallest code. Files store this number.
+at::Tensor stored_minimum(const QuantSpec& spec, const QuantParameters& parameters);
+
+/// @throws c10::ValueError naming `where` when codes or parameters do not agree with the layer's
+/// spec.
+void check_codes(const NativeLayer& layer, const at::Tensor& codes, const std::string& where);
+void check_parameters(const NativeLayer& layer, const QuantParameters& parameters,
+                      const std::string& where);
+
+}  // namespace laconic
