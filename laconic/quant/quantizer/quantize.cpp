@@ -56,7 +56,8 @@ QuantParameters from_statistic(const QuantSpec& spec, const Kind& kind, const at
   if (const auto* mse = std::get_if<Mse>(&scale.statistic))
     minimum = search_minimum(*mse, spec, problem, flat);
   parameters.zero_point =
-      zero_point_of_minimum(spec.zero_point, minimum.reshape(shape), parameters.scale, bounds);
+      zero_point_of_minimum(spec.zero_point, minimum.reshape(shape), parameters.scale, bounds,
+                            {spec.rounding, spec.gradient});
   return parameters;
 }
 
@@ -97,7 +98,7 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
                    const auto minimum = row_minimum(AbsMax{}, rows_of(real, spec.granularity));
                    parameters.zero_point = zero_point_of_minimum(
                        spec.zero_point, minimum.reshape(parameters.scale.sizes()), parameters.scale,
-                       bounds_like(spec.format, real));
+                       bounds_like(spec.format, real), {spec.rounding, spec.gradient});
                    return parameters;
                  },
                  [&](const auto& scale) { return from_statistic(spec, scale, real, importance); }},

@@ -30,7 +30,8 @@ at::Tensor squared_error(const QuantSpec& spec, const SearchProblem& problem,
                          const at::Tensor& scale, const at::Tensor& minimum) {
   const CodeBounds bounds = bounds_like(spec.format, problem.rows);
   const auto s = scale.unsqueeze(1);
-  const auto zero_point = zero_point_of_minimum(spec.zero_point, minimum.unsqueeze(1), s, bounds);
+  const auto zero_point = zero_point_of_minimum(spec.zero_point, minimum.unsqueeze(1), s, bounds,
+                                                {spec.rounding, spec.gradient});
   const auto value =
       real_values(integer_codes(problem.rows, s, zero_point, bounds, spec), s, zero_point);
   auto error = (value - problem.rows).square();
@@ -62,6 +63,12 @@ at::Tensor best_on_grid(const at::Tensor& left, const at::Tensor& right, int64_t
 
 constexpr double kSmallestPart = 20;
 
+// The proximal step of |error|^p: small errors become 0.
+at::Tensor shrunk(const at::Tensor& error, double p, double beta) {
+  const auto size = error.abs();
+  return error.sign() * (size - size.pow(p - 1) / beta).clamp_min(0);
+}
+
 }  // namespace
 
 at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem) {
@@ -91,25 +98,44 @@ at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spe
   double best_loss = std::numeric_limits<double>::infinity(), beta = kind.beta;
   for (int64_t i = 0; i < kind.iterations; ++i, beta *= kind.kappa) {
     const auto s = scale_at(spec, problem, statistic).unsqueeze(1);
-    const auto zero_point =
-        zero_point_of_minimum(spec.zero_point, problem.minimum.unsqueeze(1), s, bounds);
+    const auto zero_point = zero_point_of_minimum(spec.zero_point, problem.minimum.unsqueeze(1), s,
+                                                  bounds, {spec.rounding, spec.gradient});
     const auto codes = integer_codes(problem.rows, s, zero_point, bounds, spec);
     const auto error = problem.rows - real_values(codes, s, zero_point);
     const double loss = error.abs().mean().item<double>();
     if (!(loss < best_loss)) break;
     best_loss = loss;
     best = statistic;
-    // Shrinkage of the error, then the scale that explains the rest: the median of its quotients.
-    const auto size = error.abs();
-    const auto shrunk = error.sign() * (size - size.pow(kind.p - 1) / beta).clamp_min(0);
-    const auto target = problem.rows - shrunk;
+    // The scale that explains what shrinkage leaves: the median of its quotients.
+    const auto target = problem.rows - shrunk(error, kind.p, beta);
     const auto whole = zero_point.defined() ? codes - zero_point : codes;
     const auto usable = whole.ne(0).logical_and(target.ne(0));
     const auto quotient = at::where(
         usable, target / whole, at::full_like(target, std::numeric_limits<double>::quiet_NaN()));
     const auto median = std::get<0>(at::nanmedian(quotient, 1, /*keepdim=*/false));
-    const auto next = median.clamp_min(minimum) * problem.threshold;
+    const auto next = at_least(median, minimum) * problem.threshold;
     statistic = at::where(next.isfinite(), next, statistic);
+  }
+  return best;
+}
+
+at::Tensor search_minimum_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
+                                         const SearchProblem& problem, const at::Tensor& scale) {
+  const CodeBounds bounds = bounds_like(spec.format, problem.rows);
+  const auto s = scale.unsqueeze(1);
+  at::Tensor minimum = problem.minimum, best = minimum;
+  double best_loss = std::numeric_limits<double>::infinity(), beta = kind.beta;
+  for (int64_t i = 0; i < kind.iterations; ++i, beta *= kind.kappa) {
+    const auto zero_point = zero_point_of_minimum(spec.zero_point, minimum.unsqueeze(1), s, bounds,
+                                                  {spec.rounding, spec.gradient});
+    const auto codes = integer_codes(problem.rows, s, zero_point, bounds, spec);
+    const auto error = problem.rows - real_values(codes, s, zero_point);
+    const double loss = error.abs().mean().item<double>();
+    if (!(loss < best_loss)) break;
+    best_loss = loss;
+    best = minimum;
+    // x is about s (q - z): the mean of x - s q is -s z, the minimum when the codes begin at 0.
+    minimum = (problem.rows - shrunk(error, kind.p, beta) - codes * s).mean(1);
   }
   return best;
 }

@@ -22,6 +22,11 @@ at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem
 at::Tensor search_minimum(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem,
                           const at::Tensor& scale);
 
+/// Half-quadratic search of the minimum of each row, the scale being fixed: [scales]. HQQ takes
+/// p 0.5 and beta 1 here.
+at::Tensor search_minimum_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
+                                         const SearchProblem& problem, const at::Tensor& scale);
+
 /// Half-quadratic search of the statistic: [scales].
 at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
                                  const SearchProblem& problem);

@@ -8,13 +8,14 @@
 namespace laconic {
 
 at::Tensor zero_point_of_minimum(const ZeroPoint& zero_point, const at::Tensor& minimum,
-                                 const at::Tensor& scale, const CodeBounds& bounds) {
+                                 const at::Tensor& scale, const CodeBounds& bounds,
+                                 const ZeroPointCode& code) {
   return std::visit(
       Overloaded{[](const NoZeroPoint&) { return at::Tensor(); },
                  [&](const IntegerZeroPoint&) {
-                   const auto code =
-                       apply_rounding(HalfEven{}, minimum.neg() / scale + bounds.q_min);
-                   return apply_clamp(Clipped{}, code, bounds.q_min, bounds.q_max);
+                   const auto whole =
+                       apply_rounding(code.rounding, minimum.neg() / scale + bounds.q_min);
+                   return apply_clamp(code.gradient, whole, bounds.q_min, bounds.q_max);
                  },
                  [&](const FloatZeroPoint&) { return minimum.neg() / scale + bounds.q_min; },
                  [&](const StoredMinimum&) {

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "laconic/quant/format/format.h"
+#include "laconic/quant/gradient/gradient.h"
 #include "laconic/quant/rounding/rounding.h"
 
 namespace laconic {
@@ -16,7 +17,8 @@ struct NoZeroPoint {
   bool operator==(const NoZeroPoint&) const = default;
 };
 
-/// clamp(round(-min(x, 0) / scale + q_min)) in the code range: zero maps to a code exactly.
+/// clamp(round(-min(x, 0) / scale + q_min)) in the code range, with the quantizer's rounding: zero
+/// maps to a code exactly.
 struct IntegerZeroPoint {
   static constexpr std::string_view kName = "integer";
   bool operator==(const IntegerZeroPoint&) const = default;
@@ -37,9 +39,16 @@ struct StoredMinimum {
 
 using ZeroPoint = std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum>;
 
+/// How a whole zero point is found: as the quantizer finds its codes.
+struct ZeroPointCode {
+  Rounding rounding = HalfEven{};
+  Gradient gradient = Clipped{};
+};
+
 /// Zero point in codes from the smallest value of each scale's elements (<= 0); undefined for
 /// NoZeroPoint. Gradient reaches `minimum` and `scale`.
 at::Tensor zero_point_of_minimum(const ZeroPoint& zero_point, const at::Tensor& minimum,
-                                 const at::Tensor& scale, const CodeBounds& bounds);
+                                 const at::Tensor& scale, const CodeBounds& bounds,
+                                 const ZeroPointCode& code = {});
 
 }  // namespace laconic

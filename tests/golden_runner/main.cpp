@@ -1,0 +1,96 @@
+// Runs recorded cases (tests/golden/README.md) against the library.
+
+#include <c10/util/Exception.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+
+#include "areas.h"
+
+namespace laconic::golden {
+namespace {
+
+struct Area {
+  const char* name;
+  Answer (*answer)(const Case&);
+};
+
+constexpr Area kAreas[] = {{"core_int", answer_core_int},
+                           {"zero_point", answer_zero_point},
+                           {"weight_int", answer_weight_int}};
+
+const Area* find_area(const Case& item) {
+  const auto* found = std::find_if(std::begin(kAreas), std::end(kAreas),
+                                   [&](const Area& area) { return item.area == area.name; });
+  return found == std::end(kAreas) ? nullptr : found;
+}
+
+struct Skipped {
+  int cases = 0;
+  std::set<std::string> parts;  ///< of an area that is owned in part
+};
+
+std::vector<std::string> run(const Area& area, const Case& item) {
+  try {
+    return compare(item, area.answer(item));
+  } catch (const c10::Error& error) {
+    return {error.what_without_backtrace()};
+  } catch (const std::exception& error) {
+    return {error.what()};
+  }
+}
+
+void open_files(std::vector<Case>& cases, const std::filesystem::path& directory) {
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
+  for (Case& item : cases) {
+    if (find_area(item) == nullptr) continue;
+    auto& file = files[item.area];
+    if (!file) file = SafetensorsFile::open(directory / (item.area + ".safetensors"));
+    item.file = file;
+  }
+}
+
+int run_all(const std::filesystem::path& directory) {
+  std::vector<Case> cases = read_manifest(directory);
+  open_files(cases, directory);
+  int passed = 0, failed = 0, skipped_cases = 0;
+  std::map<std::string, Skipped> skipped;
+  for (const Case& item : cases) {
+    const Area* area = find_area(item);
+    if (area == nullptr) {
+      ++skipped[item.area].cases, ++skipped_cases;
+      continue;
+    }
+    const auto failures = run(*area, item);
+    ++(failures.empty() ? passed : failed);
+    for (const std::string& failure : failures)
+      std::cout << "FAILED " << item.id << ": " << failure << "\n";
+  }
+  for (const auto& [name, area] : skipped)
+    std::cout << "skipped " << name << ": " << area.cases << " cases\n";
+  std::cout << passed << " passed, " << failed << " failed, " << skipped_cases << " skipped"
+            << std::endl;
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace laconic::golden
+
+int main(int count, char** arguments) {
+  if (count != 2) {
+    std::cerr << "usage: laconic_golden DIRECTORY\n";
+    return 2;
+  }
+  at::set_num_threads(1);
+  try {
+    return laconic::golden::run_all(arguments[1]);
+  } catch (const c10::Error& error) {
+    std::cerr << error.what_without_backtrace() << "\n";
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+  }
+  return 2;
+}

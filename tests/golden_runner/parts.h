@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "laconic/quant/quantizer/quant_spec.h"
+#include "options.h"
+
+namespace laconic::golden {
+
+// The vocabulary of the cases as parts of quantizers.
+
+Rounding read_rounding(Options& options);
+/// The option clamp_gradient.
+Gradient read_clamp_gradient(Options& options);
+Restriction read_restriction(Options& options);
+/// bits may be fractional: the format then holds the whole bits above, and only its sign and range
+/// count.
+double read_bits(Options& options);
+IntFormat make_format(double bits, bool is_signed, bool narrow_range);
+/// The options scale_stat and those of the statistic.
+Statistic read_statistic(Options& options);
+ZeroPoint read_zero_point(Options& options);
+/// The granularity of a layer's weight. @param layer as in `read_layer`.
+Granularity read_granularity(Options& options, const std::string& layer);
+/// linear, conv1d, ... conv_transpose3d.
+std::string read_layer(Options& options);
+bool is_transposed(const std::string& layer);
+
+/// The code that a statistic is mapped to: -q_min (signed) or q_max, and for powers of two the
+/// number of codes on one side.
+Threshold threshold_of(const Restriction& restriction);
+
+}  // namespace laconic::golden

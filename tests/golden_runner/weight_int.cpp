@@ -1,0 +1,35 @@
+#include <torch/torch.h>
+
+#include "areas.h"
+#include "weight_quantizer.h"
+
+namespace laconic::golden {
+
+Answer answer_weight_int(const Case& item) {
+  TORCH_CHECK_VALUE(item.op == "weight_quant", "op: unknown value ", item.op,
+                    "; known is weight_quant.");
+  Options options(item.options);
+  const WeightQuantizer quantizer = read_weight_quantizer(options);
+  options.finish();
+  const at::Tensor weight = item.input("w").requires_grad_();
+  const QuantizedWeight found = quantize_weight(quantizer, weight);
+  Answer answer;
+  answer.leaves["w"] = weight;
+  for (const auto& [name, parameter] : found.parameters) {
+    answer.leaves["param." + name] = parameter;
+    answer.outputs["param." + name] = parameter;
+  }
+  const at::Tensor scale = recorded_shape(quantizer, found.scale, weight);
+  answer.outputs["value"] = answer.differentiated = found.value;
+  answer.outputs["codes"] = found.codes;
+  answer.outputs["scale"] = scale;
+  answer.outputs["bit_width"] = found.bit_width;
+  answer.outputs["zero_point"] = found.zero_point.defined()
+                                     ? recorded_shape(quantizer, found.zero_point, weight)
+                                     : torch::zeros({});
+  const at::Tensor one = torch::ones({});
+  answer.steps = {{"value", scale}, {"codes", one}, {"zero_point", one}};
+  return answer;
+}
+
+}  // namespace laconic::golden

@@ -1,0 +1,228 @@
+#include "weight_quantizer.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "laconic/base/variant.h"
+#include "laconic/kernel/straight_through.h"
+#include "laconic/quant/quantizer/formula.h"
+#include "laconic/quant/quantizer/search.h"
+#include "parts.h"
+
+namespace laconic::golden {
+namespace {
+
+constexpr double kMinimumBits = 2;
+
+ScaleSource read_source(Options& options) {
+  const std::vector<std::string> words = {"stats", "parameter_from_stats", "parameter",
+                                          "const", "affine_stats",         "he"};
+  const auto word = options.word("scale_source", words, "stats");
+  return static_cast<ScaleSource>(std::find(words.begin(), words.end(), word) - words.begin());
+}
+
+bool has_statistic(ScaleSource source) {
+  return source == ScaleSource::kStats || source == ScaleSource::kParameterFromStats ||
+         source == ScaleSource::kAffineStats;
+}
+
+StatisticScale& scale_of(QuantSpec& spec) { return std::get<StatisticScale>(spec.scale); }
+const StatisticScale& scale_of(const QuantSpec& spec) {
+  return std::get<StatisticScale>(spec.scale);
+}
+
+bool asymmetric(const QuantSpec& spec) {
+  return !std::holds_alternative<NoZeroPoint>(spec.zero_point);
+}
+
+/// One quantization of a weight on its way.
+struct Work {
+  const WeightQuantizer& quantizer;
+  at::Tensor weight, rows;
+  std::vector<int64_t> shape;  ///< of the scale
+  CodeBounds bounds;
+  at::Tensor threshold;
+  QuantizedWeight result;
+
+  at::Tensor learn(const std::string& name, const at::Tensor& initial) {
+    return result.parameters[name] = initial.detach().clone().requires_grad_();
+  }
+};
+
+SearchProblem search_problem(const Work& work) {
+  const at::Tensor rows = work.rows.detach();
+  return {rows, {}, row_minimum(AbsMax{}, rows), work.threshold.item<double>()};
+}
+
+void check_search(const WeightQuantizer& quantizer) {
+  TORCH_CHECK_VALUE(quantizer.bits == std::floor(quantizer.bits) && quantizer.bits <= 16,
+                    "option bits: a search needs a whole number up to 16, got ", quantizer.bits,
+                    ".");
+}
+
+/// The statistic in the shape of the scale, with gradient unless it is searched.
+at::Tensor statistic(Work& work) {
+  const QuantSpec& spec = work.quantizer.spec;
+  const at::Tensor channels_first =
+      work.quantizer.transposed ? work.weight.transpose(0, 1) : work.weight;
+  const at::Tensor found = std::visit(
+      Overloaded{[&](const Mse& mse) {
+                   check_search(work.quantizer);
+                   return search_mse(mse, spec, search_problem(work));
+                 },
+                 [&](const HalfQuadratic& hqo) {
+                   check_search(work.quantizer);
+                   // Beside a scale that is not learned only the zero point is searched.
+                   if (work.quantizer.source != ScaleSource::kParameterFromStats &&
+                       asymmetric(spec))
+                     return row_statistic(MinMax{}, work.rows, channels_first);
+                   return search_half_quadratic(hqo, spec, search_problem(work));
+                 },
+                 [&](const auto&) {
+                   return row_statistic(scale_of(spec).statistic, work.rows, channels_first);
+                 }},
+      scale_of(spec).statistic);
+  return found.reshape(work.shape);
+}
+
+at::Tensor fixed_threshold(const Work& work, double value) {
+  return torch::full(work.shape, value, work.weight.options().requires_grad(false));
+}
+
+at::Tensor find_scale(Work& work) {
+  const WeightQuantizer& quantizer = work.quantizer;
+  const StatisticScale& scale = scale_of(quantizer.spec);
+  const auto& restriction = scale.restriction;
+  const auto stored = [&](const at::Tensor& value) {
+    return to_stored_domain(restriction, at_least(value, scale.minimum));
+  };
+  const auto used = [&](const at::Tensor& kept) {
+    return at_least(from_stored_domain(restriction, kept), scale.minimum) / work.threshold;
+  };
+  switch (quantizer.source) {
+    case ScaleSource::kStats:
+      return scale_of_statistic(scale, statistic(work), work.threshold);
+    case ScaleSource::kParameterFromStats:
+      return used(work.learn("scale_value", stored(statistic(work))));
+    case ScaleSource::kParameter:
+      return used(work.learn("scale_value", stored(fixed_threshold(work, quantizer.scale_init))));
+    case ScaleSource::kConst:
+      return used(stored(fixed_threshold(work, quantizer.scale_init)));
+    case ScaleSource::kAffineStats:
+      return used(stored(statistic(work)) *
+                  work.learn("affine_weight", fixed_threshold(work, quantizer.affine_init)));
+    case ScaleSource::kHe: {
+      const double fan_in =
+          static_cast<double>(work.weight.numel()) / static_cast<double>(work.weight.size(0));
+      return used(stored(fixed_threshold(work, std::sqrt(2 / fan_in))));
+    }
+  }
+  TORCH_CHECK_VALUE(false, "option scale_source: unknown.");
+}
+
+at::Tensor find_minimum(Work& work, const at::Tensor& scale) {
+  const QuantSpec& spec = work.quantizer.spec;
+  const auto& kind = scale_of(spec).statistic;
+  at::Tensor minimum = row_minimum(kind, work.rows);
+  const at::Tensor flat = scale.detach().reshape(-1);
+  if (const auto* mse = std::get_if<Mse>(&kind))
+    minimum = search_minimum(*mse, spec, search_problem(work), flat);
+  if (const auto* hqo = std::get_if<HalfQuadratic>(&kind)) {
+    HalfQuadratic zero_point = *hqo;
+    zero_point.p = 0.5;
+    zero_point.beta = 1;
+    minimum = search_minimum_half_quadratic(zero_point, spec, search_problem(work), flat);
+  }
+  minimum = minimum.reshape(work.shape);
+  return work.quantizer.learned_minimum ? magnitude(work.learn("zero_point", minimum)).neg()
+                                        : minimum;
+}
+
+at::Tensor find_bit_width(Work& work) {
+  const double bits = work.quantizer.bits;
+  const auto options = work.weight.options().requires_grad(false);
+  if (!work.quantizer.learned_bit_width) return torch::full({}, bits, options);
+  TORCH_CHECK_VALUE(bits >= kMinimumBits, "option bits: a learned bit width is at least ",
+                    kMinimumBits, ", got ", bits, ".");
+  const at::Tensor offset =
+      work.learn("bit_width_offset", torch::full({}, std::floor(bits) - kMinimumBits, options));
+  const at::Tensor real = magnitude(offset) + kMinimumBits;
+  return straight_through(real, real.detach().round());
+}
+
+bool is_searched(const Statistic& kind) {
+  return std::visit([](const auto& part) { return is_search(part); }, kind);
+}
+
+}  // namespace
+
+WeightQuantizer read_weight_quantizer(Options& options) {
+  WeightQuantizer result;
+  QuantSpec& spec = result.spec;
+  const auto layer = read_layer(options);
+  result.transposed = is_transposed(layer);
+  result.bits = read_bits(options);
+  spec.zero_point = read_zero_point(options);
+  const bool is_signed = options.flag("signed", !asymmetric(spec));
+  spec.format = make_format(result.bits, is_signed, options.flag("narrow_range", false));
+  spec.granularity = read_granularity(options, layer);
+  spec.rounding = read_rounding(options);
+  result.source = read_source(options);
+  result.learned_bit_width = options.flag("learned_bit_width", false);
+  StatisticScale& scale = scale_of(spec);
+  if (has_statistic(result.source)) scale.statistic = read_statistic(options);
+  if (options.has("scale_stat") && !has_statistic(result.source)) read_statistic(options);
+  scale.restriction = read_restriction(options);
+  scale.minimum = options.number("scale_min", 0, 1e6, options.has("bits") ? 1e-10 : 0);
+  scale.threshold = threshold_of(scale.restriction);
+  if (result.source == ScaleSource::kParameter || result.source == ScaleSource::kConst)
+    result.scale_init = options.number("scale_init", -1e30, 1e30);
+  if (result.source == ScaleSource::kAffineStats)
+    result.affine_init = options.number("affine_scale_init", -1e30, 1e30, 1);
+  result.learned_minimum = asymmetric(spec) && is_searched(scale.statistic);
+  const bool masked = result.learned_bit_width || result.source == ScaleSource::kParameter ||
+                      result.source == ScaleSource::kParameterFromStats ||
+                      result.source == ScaleSource::kAffineStats;
+  spec.gradient = masked ? Gradient(Clipped{}) : StraightThrough{};
+  if (options.has("clamp_gradient")) spec.gradient = read_clamp_gradient(options);
+  check_statistic(scale.statistic);
+  return result;
+}
+
+QuantizedWeight quantize_weight(const WeightQuantizer& quantizer, const at::Tensor& weight) {
+  const QuantSpec& spec = quantizer.spec;
+  const auto& format = std::get<IntFormat>(spec.format);
+  Work work{quantizer,
+            weight,
+            rows_of(weight, spec.granularity),
+            scale_shape(weight.sizes(), spec.granularity),
+            {},
+            {},
+            {}};
+  const at::Tensor bit_width = work.result.bit_width = find_bit_width(work);
+  work.bounds = code_bounds(format, bit_width);
+  work.threshold = threshold_code(scale_of(spec).threshold, work.bounds, format, bit_width);
+  QuantizedWeight& result = work.result;
+  result.scale = find_scale(work);
+  if (asymmetric(spec)) {
+    result.zero_point =
+        zero_point_of_minimum(spec.zero_point, find_minimum(work, result.scale), result.scale,
+                              work.bounds, {spec.rounding, spec.gradient});
+  }
+  const at::Tensor codes = integer_codes(grouped(weight, spec.granularity), result.scale,
+                                         result.zero_point, work.bounds, spec);
+  result.codes = ungrouped(codes, weight.sizes(), spec.granularity);
+  result.value = ungrouped(real_values(codes, result.scale, result.zero_point), weight.sizes(),
+                           spec.granularity);
+  return result;
+}
+
+at::Tensor recorded_shape(const WeightQuantizer& quantizer, const at::Tensor& value,
+                          const at::Tensor& weight) {
+  const auto& granularity = quantizer.spec.granularity;
+  if (!std::holds_alternative<PerGroup>(granularity)) return value;
+  return ungrouped(value.expand_as(grouped(weight, granularity)), weight.sizes(), granularity);
+}
+
+}  // namespace laconic::golden
