@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace laconic::kernel {
+
+/// A running sum of X^T X of which only the lower panels are computed: half of the work of a
+/// product. The sum does not depend on the number of threads.
+class GramSum {
+ public:
+  explicit GramSum(int64_t columns);
+  /// @param x  [n, columns] float32, any strides.
+  void add(const at::Tensor& x);
+  int64_t rows() const { return rows_; }
+  /// X^T X / rows, [columns, columns] float32, symmetric bit for bit. Of no rows: zeros.
+  at::Tensor mean() const;
+
+ private:
+  int64_t columns_, rows_ = 0;
+  at::Tensor panels_;  ///< [P, 64 P, 64], panel layout (panels.h); what lies above the diagonal
+                       ///< blocks is not kept up
+};
+
+}  // namespace laconic::kernel
