@@ -12,6 +12,7 @@
 #include <string>
 
 #include "laconic/base/progress.h"
+#include "laconic/calibrate/fidelity.h"
 #include "laconic/solve/solve.h"
 
 namespace laconic {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <filesystem>
+#include <ATen/core/Tensor.h>
+
 #include <functional>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,7 +15,7 @@ namespace laconic {
 
 /// What is to be done with one layer.
 struct LayerPlan {
-  graph::LinearLayer layer;
+  graph::LinearLayer layer;  ///< of LanguageModel::layers
   QuantSpec weight;
   std::optional<QuantSpec> input;
   bool needs_hessian = false;
@@ -25,7 +25,7 @@ struct LayerPlan {
 struct LayerStatistics {
   at::Tensor
       hessian;  ///< [in, in] float32: X^T X / n; undefined when no layer of the group needs it
-  at::Tensor mean_square;  ///< [in] float32: mean of x^2
+  at::Tensor mean_square;  ///< [in] float32: mean of x^2; undefined with the Hessian
   int64_t rows = 0;        ///< n
 };
 
@@ -40,8 +40,9 @@ using SolveFunction = std::function<SolvedLayer(const LayerPlan& plan, const at:
 struct EngineOptions {
   int64_t batch = 4;  ///< windows run at once
   bool progress = false;
-  bool quantized_inputs = true;    ///< statistics from the quantized network's inputs
-  int64_t stop_after_blocks = -1;  ///< tests: pretend to be killed here
+  /// Statistics from the inputs in the network as quantized so far; else from the float network.
+  bool quantized_inputs = true;
+  int64_t stop_after_blocks = -1;  ///< tests: throw Interrupted after so many blocks
 };
 
 struct LayerReport {
@@ -57,12 +58,27 @@ struct EngineReport {
   std::vector<LayerReport> layers;
   double load_seconds = 0, calibrate_seconds = 0, solve_seconds = 0, write_seconds = 0,
          total_seconds = 0;
-  uint64_t peak_bytes = 0;
+  uint64_t peak_bytes = 0;  ///< largest resident set of the process so far
 };
+/// An unknown number is null.
+nlohmann::json to_json(const LayerReport& report);
+nlohmann::json to_json(const EngineReport& report);
+
+/// Shards that run_engine writes: one a block, then one for all the rest.
+int engine_shard_count(const LanguageModel& model);
 
 /// Quantizes block by block: one block's weights, the activations entering it and its Hessians are
-/// in memory, nothing else. Each finished block is a shard of the writer.
-/// @param windows  [n, length] int64 token ids; may be empty when no layer needs a Hessian.
+/// in memory, nothing else. Layers that share their input share one Hessian. Layers outside of
+/// blocks (a head) are solved where they stand. Shard i of the writer is block i; the last one
+/// holds embeddings, norms, head and whatever else the checkpoint has; tensors that are not
+/// quantized keep their stored dtype. Shards that are there are kept (a resumed run) and give the
+/// same bytes in those that follow. The caller finishes the writer.
+/// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian:
+/// nothing is run then.
+/// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at
+/// all, a weight that is
+///         tied to an embedding; naming the window for an id or a length that the model does not
+///         have.
 EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>& plans,
                         const at::Tensor& windows, const SolveFunction& solve, NativeWriter& writer,
                         const EngineOptions& options);

@@ -26,12 +26,4 @@ const Solver& find_solver(const std::string& name) {
   TORCH_CHECK_VALUE(false, "[solver] unknown solver \"", name, "\"", suggestion(name, known), ".");
 }
 
-double relative_output_error(const at::Tensor& weight, const at::Tensor& quantized,
-                             const at::Tensor& hessian) {
-  const at::Tensor error = weight - quantized;
-  const double difference = error.matmul(hessian).mul_(error).sum(at::kDouble).item<double>();
-  const double whole = weight.matmul(hessian).mul_(weight).sum(at::kDouble).item<double>();
-  return difference / whole;
-}
-
 }  // namespace laconic

@@ -51,9 +51,4 @@ std::span<const Solver> solvers();
 /// @throws c10::ValueError listing the known names.
 const Solver& find_solver(const std::string& name);
 
-/// tr((W - Q) H (W - Q)^T) / tr(W H W^T): the squared error of the layer's output, relative. NaN
-/// where W H W^T is 0.
-double relative_output_error(const at::Tensor& weight, const at::Tensor& quantized,
-                             const at::Tensor& hessian);
-
 }  // namespace laconic

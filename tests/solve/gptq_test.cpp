@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "laconic/calibrate/fidelity.h"
 #include "laconic/solve/gptq/reference.h"
 #include "laconic/solve/nearest/nearest.h"
 #include "tests/testing/testing.h"

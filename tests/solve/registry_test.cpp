@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "laconic/calibrate/fidelity.h"
 #include "laconic/solve/solve.h"
 #include "tests/testing/testing.h"
 

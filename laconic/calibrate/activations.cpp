@@ -1,0 +1,94 @@
+#include "laconic/calibrate/activations.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+namespace laconic {
+namespace {
+
+/// Bytes of the storages behind an environment, each once.
+int64_t bytes_of(const graph::Environment& environment) {
+  std::set<const void*> seen;
+  int64_t bytes = 0;
+  for (const auto& [value, tensor] : environment) {
+    if (tensor.defined() && seen.insert(tensor.storage().data()).second) {
+      bytes += static_cast<int64_t>(tensor.storage().nbytes());
+    }
+  }
+  return bytes;
+}
+
+/// Whether a node is worth remembering the result of.
+bool is_heavy(const graph::Node& node) {
+  static const std::set<std::string> targets = {
+      "aten::linear", "aten::matmul", "aten::mm",
+      "aten::bmm",    "aten::addmm",  "aten::scaled_dot_product_attention",
+      "aten::conv1d", "aten::einsum", "laconic::attention"};
+  return node.kind == graph::NodeKind::kCall && targets.contains(node.target);
+}
+
+}  // namespace
+
+Activations::Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch)
+    : runner_(runner) {
+  const graph::Value input{runner.graph().input(), 0};
+  for (int64_t first = 0; first < windows.size(0); first += batch) {
+    const int64_t count = std::min(batch, windows.size(0) - first);
+    batches_.push_back({{input, windows.narrow(0, first, count)}});
+    windows_.push_back(count);
+  }
+}
+
+void Activations::begin_block() {
+  entered_bytes_ = batches_.empty() ? 0 : bytes_of(batches_.front());
+}
+
+void Activations::advance(graph::NodeId node, const graph::Parameters& parameters,
+                          Progress& progress) {
+  for (size_t i = 0; i < batches_.size(); ++i) {
+    runner_.run(position_, node, parameters, batches_[i]);
+    progress.advance(windows_[i]);
+  }
+  position_ = node;
+}
+
+graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
+                                                const graph::Parameters& parameters) const {
+  graph::NodeId last_heavy = -1;
+  for (graph::NodeId id = position_; id < stop; ++id) {
+    if (is_heavy(runner_.graph().at(id))) last_heavy = id;
+  }
+  if (last_heavy < 0) return position_;
+  // Behind the last expensive node, where the least is alive.
+  graph::Environment environment = batches_.front();
+  runner_.run(position_, last_heavy + 1, parameters, environment);
+  graph::NodeId best = last_heavy + 1;
+  int64_t least = bytes_of(environment);
+  for (graph::NodeId id = last_heavy + 1; id < stop; ++id) {
+    runner_.run(id, id + 1, parameters, environment);
+    const int64_t bytes = bytes_of(environment);
+    if (bytes <= least) {
+      least = bytes;
+      best = id + 1;
+    }
+  }
+  return least <= entered_bytes_ * 21 / 10 ? best : position_;
+}
+
+void Activations::visit(graph::NodeId stop, const graph::Value& value,
+                        const graph::Parameters& parameters, Progress& progress,
+                        const std::function<void(const at::Tensor&)>& see) {
+  if (batches_.empty()) return;
+  const graph::NodeId keep = choose_keeping_point(stop, parameters);
+  for (size_t i = 0; i < batches_.size(); ++i) {
+    if (keep > position_) runner_.run(position_, keep, parameters, batches_[i]);
+    graph::Environment environment = batches_[i];
+    runner_.run(keep, stop, parameters, environment, {value});
+    see(environment.at(value));
+    progress.advance(windows_[i]);
+  }
+  position_ = keep;
+}
+
+}  // namespace laconic

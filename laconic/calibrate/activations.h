@@ -1,0 +1,42 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "laconic/base/progress.h"
+#include "laconic/graph/run.h"
+
+namespace laconic {
+
+/// The calibration windows on their way through a graph: for each batch the values that are alive
+/// at one node.
+class Activations {
+ public:
+  /// @param windows  [n, length] int64.
+  Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch);
+
+  /// Runs every batch from where it stands to `node`, and leaves it there.
+  void advance(graph::NodeId node, const graph::Parameters& parameters, Progress& progress);
+
+  /// Shows `value`, as it is before node `stop`, of every batch in order. The batches stay where
+  /// they stand, or move on where that saves work and costs little memory (at most about twice the
+  /// activations that entered the block).
+  void visit(graph::NodeId stop, const graph::Value& value, const graph::Parameters& parameters,
+             Progress& progress, const std::function<void(const at::Tensor&)>& see);
+
+  /// What entered the block is now what may be kept twice.
+  void begin_block();
+
+ private:
+  graph::NodeId choose_keeping_point(graph::NodeId stop, const graph::Parameters& parameters) const;
+
+  const graph::Runner& runner_;
+  std::vector<graph::Environment> batches_;
+  std::vector<int64_t> windows_;  ///< of each batch
+  graph::NodeId position_ = 0;
+  int64_t entered_bytes_ = 0;  ///< of the first batch
+};
+
+}  // namespace laconic

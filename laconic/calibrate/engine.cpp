@@ -1,0 +1,248 @@
+#include "laconic/calibrate/engine.h"
+
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "laconic/base/assert.h"
+#include "laconic/base/interrupt.h"
+#include "laconic/base/memory.h"
+#include "laconic/base/progress.h"
+#include "laconic/calibrate/activations.h"
+#include "laconic/calibrate/journal.h"
+#include "laconic/calibrate/segment_work.h"
+#include "laconic/calibrate/segments.h"
+#include "laconic/kernel/gram.h"
+
+namespace laconic {
+namespace {
+
+/// One run of the engine.
+class Engine {
+ public:
+  Engine(const LanguageModel& model, const std::vector<LayerPlan>& plans,
+         const SolveFunction& solve, NativeWriter& writer, const EngineOptions& options)
+      : model_(model),
+        solve_(solve),
+        writer_(writer),
+        options_(options),
+        graph_(plan_segments(model, plans, options.quantized_inputs)),
+        runner_(graph_.graph),
+        checkpoint_(Checkpoint::open(model.directory)),
+        shards_(engine_shard_count(model)) {}
+
+  EngineReport run(const at::Tensor& windows);
+
+ private:
+  bool is_done(const Segment& segment) const { return writer_.has_shard(segment.shard); }
+  size_t segments_to_run() const;
+  int64_t steps(int64_t windows, size_t run) const;
+  void work(const Segment& segment, bool is_run, bool goes_on, Progress& progress);
+  LayerStatistics statistics(const LayerGroup& group, const SegmentWork& work, Progress& progress);
+  void write_block(const Segment& segment, SegmentWork& work);
+  void write_rest();
+  void add_stored(const std::string& name, NamedTensors& tensors) const;
+
+  const LanguageModel& model_;
+  const SolveFunction& solve_;
+  NativeWriter& writer_;
+  const EngineOptions& options_;
+  EngineGraph graph_;
+  graph::Runner runner_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  int shards_;
+  std::unique_ptr<Activations> activations_;
+  std::set<std::string> placed_;  ///< checkpoint names that are in a shard of a block, or solved
+  NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
+  std::vector<LayerReport> reports_outside_;
+  EngineReport report_;
+};
+
+/// Segments [0, n) go through the network; those behind need no statistics.
+size_t Engine::segments_to_run() const {
+  size_t count = 0;
+  for (size_t i = 0; i < graph_.segments.size(); ++i) {
+    const Segment& segment = graph_.segments[i];
+    if (segment.needs_hessian() && !is_done(segment)) count = i + 1;
+  }
+  return count;
+}
+
+int64_t Engine::steps(int64_t windows, size_t run) const {
+  int64_t passes = 0;
+  for (size_t i = 0; i < run; ++i) {
+    const Segment& segment = graph_.segments[i];
+    if (!is_done(segment)) {
+      passes += std::count_if(segment.groups.begin(), segment.groups.end(),
+                              [](const auto& g) { return g.needs_hessian; });
+    }
+    if (i + 1 < run) ++passes;
+  }
+  return passes * windows;
+}
+
+LayerStatistics Engine::statistics(const LayerGroup& group, const SegmentWork& work,
+                                   Progress& progress) {
+  const Stopwatch watch;
+  const std::string& name = group.tasks.front().layer.name;
+  std::unique_ptr<kernel::GramSum> sum;
+  activations_->visit(group.stop, group.input, work.parameters(), progress,
+                      [&](const at::Tensor& x) {
+                        const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kFloat);
+                        if (sum == nullptr) sum = std::make_unique<kernel::GramSum>(rows.size(1));
+                        sum->add(rows);
+                      });
+  TORCH_CHECK_VALUE(sum != nullptr && sum->rows() > 0, "[engine] layer ", name,
+                    ": no calibration window reached it, so it has no statistics. Give more data, "
+                    "or choose a solver "
+                    "that needs none (nearest).");
+  LayerStatistics statistics{sum->mean(), {}, sum->rows()};
+  statistics.mean_square = statistics.hessian.diagonal().clone();
+  const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
+  TORCH_CHECK_VALUE(finite, "[engine] layer ", name,
+                    ": its input holds NaN or infinity on the calibration data. Look at "
+                    "the weights of the layers before it, and at its norm.");
+  report_.calibrate_seconds += watch.seconds();
+  return statistics;
+}
+
+void Engine::add_stored(const std::string& name, NamedTensors& tensors) const {
+  tensors.emplace_back(name, checkpoint_->tensor(name));
+}
+
+void Engine::write_block(const Segment& segment, SegmentWork& work) {
+  const Stopwatch watch;
+  NamedTensors tensors = work.take_solved();
+  for (const std::string& name : work.parameter_names()) {
+    if (checkpoint_->has(name) && placed_.insert(name).second) add_stored(name, tensors);
+  }
+  writer_.write_shard(segment.shard, tensors);
+  write_journal(writer_.working_directory(), segment.shard, work.reports());
+  for (const auto& [name, tensor] : tensors) {
+    if (checkpoint_->has(name)) checkpoint_->drop(name);
+  }
+  report_.write_seconds += watch.seconds();
+}
+
+void Engine::write_rest() {
+  const int last = shards_ - 1;
+  if (writer_.has_shard(last)) {
+    for (const LayerReport& report : read_journal(writer_.working_directory(), last))
+      report_.layers.push_back(report);
+    return;
+  }
+  const Stopwatch watch;
+  NamedTensors tensors = std::move(solved_outside_);
+  for (const std::string& name : checkpoint_->names()) {
+    if (!placed_.contains(name)) add_stored(name, tensors);
+  }
+  writer_.write_shard(last, tensors);
+  write_journal(writer_.working_directory(), last, reports_outside_);
+  for (const std::string& name : checkpoint_->names()) checkpoint_->drop(name);
+  report_.write_seconds += watch.seconds();
+}
+
+/// @param is_run   the windows come through this segment.
+/// @param goes_on  and leave it, for a segment behind it.
+void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& progress) {
+  SegmentWork work(model_, graph_, segment, !options_.quantized_inputs);
+  const Stopwatch loading;
+  if (is_run) work.load();
+  report_.load_seconds += loading.seconds();
+  if (is_run) activations_->begin_block();
+  const bool done = is_done(segment);
+  if (done && goes_on) {
+    const auto path = shard_path(writer_.working_directory(), segment.shard, shards_);
+    work.restore(*SafetensorsFile::open(path));
+  }
+  for (const LayerGroup& group : segment.groups) {
+    if (done) break;
+    LayerStatistics found;
+    if (group.needs_hessian) found = statistics(group, work, progress);
+    work.solve(group, found, solve_, report_);
+  }
+  for (const LayerGroup& group : segment.groups) {
+    for (const LayerTask& task : group.tasks) placed_.insert(task.layer.weight_name);
+  }
+  if (goes_on) {
+    const Stopwatch watch;
+    activations_->advance(segment.end, work.parameters(), progress);
+    report_.calibrate_seconds += watch.seconds();
+  }
+  const auto reports =
+      done ? read_journal(writer_.working_directory(), segment.shard) : work.reports();
+  if (segment.is_block) {
+    if (!done) write_block(segment, work);
+    for (const std::string& name : work.parameter_names()) placed_.insert(name);
+  } else if (!done) {
+    for (auto& tensor : work.take_solved()) solved_outside_.push_back(std::move(tensor));
+    reports_outside_.insert(reports_outside_.end(), reports.begin(), reports.end());
+  }
+  if (segment.is_block || !done)
+    report_.layers.insert(report_.layers.end(), reports.begin(), reports.end());
+}
+
+EngineReport Engine::run(const at::Tensor& windows) {
+  const Stopwatch watch;
+  const size_t run = segments_to_run();
+  if (run > 0)
+    activations_ =
+        std::make_unique<Activations>(runner_, windows, std::max<int64_t>(options_.batch, 1));
+  const int64_t total =
+      run > 0 ? steps(windows.size(0), run) : static_cast<int64_t>(graph_.segments.size());
+  Progress progress(run > 0 ? "calibrate" : "quantize", total, options_.progress);
+  int64_t blocks = 0;
+  for (size_t i = 0; i < graph_.segments.size(); ++i) {
+    const Segment& segment = graph_.segments[i];
+    check_interrupt();
+    work(segment, i < run, i + 1 < run, progress);
+    if (i + 1 >= run) activations_.reset();
+    trim_heap();
+    if (run == 0) progress.advance(1, segment.name);
+    if (segment.is_block && ++blocks == options_.stop_after_blocks) throw Interrupted();
+  }
+  write_rest();
+  report_.total_seconds = watch.seconds();
+  report_.peak_bytes = peak_resident_bytes();
+  return std::move(report_);
+}
+
+void check_windows(const LanguageModel& model, const at::Tensor& windows) {
+  TORCH_CHECK_VALUE(windows.defined() && windows.dim() == 2 && windows.size(0) > 0 &&
+                        windows.scalar_type() == at::kLong,
+                    "[engine] the plan has layers that need statistics: expected calibration "
+                    "windows [n, length] of "
+                    "int64 ids, got ",
+                    windows.defined() ? windows.sizes() : at::IntArrayRef{}, ".");
+  TORCH_CHECK_VALUE(model.maximum_length <= 0 || windows.size(1) <= model.maximum_length,
+                    "[engine] calibration windows of ", windows.size(1),
+                    " tokens: the model was made for at most ", model.maximum_length,
+                    ". Set calibration.length.");
+  const int64_t least = windows.min().item<int64_t>(), largest = windows.max().item<int64_t>();
+  TORCH_CHECK_VALUE(least >= 0 && largest < model.vocabulary_size,
+                    "[engine] calibration windows: expected ids from 0 to ",
+                    model.vocabulary_size - 1, ", got ", least < 0 ? least : largest, ".");
+}
+
+}  // namespace
+
+int engine_shard_count(const LanguageModel& model) {
+  return static_cast<int>(model.blocks.size()) + 1;
+}
+
+EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>& plans,
+                        const at::Tensor& windows, const SolveFunction& solve, NativeWriter& writer,
+                        const EngineOptions& options) {
+  const c10::InferenceMode no_gradients;
+  const bool needs_windows =
+      std::any_of(plans.begin(), plans.end(), [](const auto& plan) { return plan.needs_hessian; });
+  if (needs_windows) check_windows(model, windows);
+  TORCH_CHECK_VALUE(!std::filesystem::exists(model.directory / "laconic.json"), "[engine] ",
+                    model.directory.string(), " is quantized already. Start from the float model.");
+  return Engine(model, plans, solve, writer, options).run(windows);
+}
+
+}  // namespace laconic

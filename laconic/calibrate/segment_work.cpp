@@ -1,0 +1,127 @@
+#include "laconic/calibrate/segment_work.h"
+
+#include <c10/util/Exception.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+#include <variant>
+
+#include "laconic/base/progress.h"
+#include "laconic/calibrate/fidelity.h"
+#include "laconic/kernel/pack.h"
+
+namespace laconic {
+namespace {
+
+std::vector<std::string> parameters_of(const graph::Graph& graph, const Segment& segment) {
+  std::vector<std::string> names;
+  std::set<std::string> seen;
+  for (graph::NodeId id = segment.begin; id < segment.end; ++id) {
+    const auto add = [&](const graph::Node& node) {
+      if (node.kind == graph::NodeKind::kParameter && seen.insert(node.target).second)
+        names.push_back(node.target);
+    };
+    graph::for_each_value(graph.at(id),
+                          [&](const graph::Value& value) { add(graph.at(value.node)); });
+  }
+  return names;
+}
+
+/// Codes as quantize_codes gives them, from their packed form (native.h).
+at::Tensor stored_codes(const SafetensorsFile& shard, const NativeLayer& layer) {
+  const auto& format = std::get<IntFormat>(layer.weight.format);
+  const at::Tensor codes =
+      unpack_rows(shard.tensor(layer.name + ".weight_codes"), format.bit_width, layer.shape[1]);
+  if (!format.is_signed) return codes.to(at::kByte);
+  return (codes - (int64_t{1} << (format.bit_width - 1))).to(at::kChar);
+}
+
+QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLayer& layer) {
+  QuantParameters parameters{shard.tensor(layer.name + ".weight_scale").clone(), {}};
+  const std::string zero_point = layer.name + ".weight_zero_point";
+  if (shard.find(zero_point) != nullptr) parameters.zero_point = shard.tensor(zero_point).clone();
+  return parameters;
+}
+
+}  // namespace
+
+NativeLayer native_layer(const LayerPlan& plan, at::IntArrayRef shape) {
+  return {plan.layer.name, plan.layer.weight_name, plan.layer.transposed, plan.weight, plan.input,
+          shape.vec()};
+}
+
+SegmentWork::SegmentWork(const LanguageModel& model, const EngineGraph& graph,
+                         const Segment& segment, bool keep_float)
+    : model_(model),
+      segment_(segment),
+      keep_float_(keep_float),
+      names_(parameters_of(graph.graph, segment)),
+      weights_(std::make_unique<graph::OverlaidParameters>(*model.parameters,
+                                                           std::map<std::string, at::Tensor>())) {}
+
+SegmentWork::~SegmentWork() {
+  for (const std::string& name : names_) model_.parameters->release(name);
+}
+
+void SegmentWork::load() {
+  for (const std::string& name : names_) {
+    weights_->set(name, model_.parameters->get(name));
+    model_.parameters->release(name);
+  }
+}
+
+void SegmentWork::put(const LayerTask& task, const at::Tensor& quantized) {
+  if (keep_float_) return;
+  weights_->set(task.layer.weight_name,
+                task.layer.transposed ? quantized.t().contiguous() : quantized);
+}
+
+void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statistics,
+                        const SolveFunction& solver, EngineReport& report) {
+  for (const LayerTask& task : group.tasks) {
+    const Stopwatch loading;
+    const at::Tensor stored = weights_->get(task.layer.weight_name);
+    const at::Tensor weight =
+        (task.layer.transposed ? stored.t() : stored).to(at::kFloat).contiguous();
+    const double finite = weight.sum(at::kDouble).item<double>();
+    TORCH_CHECK_VALUE(
+        std::isfinite(finite), "[engine] layer ", task.layer.name, ": its weight ",
+        task.layer.weight_name,
+        " holds NaN or infinity. Mend the model, or leave this layer out (skip: true).");
+    report.load_seconds += loading.seconds();
+    const Stopwatch solving;
+    const SolvedLayer solved = solver(*task.plan, weight, statistics);
+    const at::Tensor quantized =
+        dequantize(task.plan->weight, solved.codes, solved.parameters).to(at::kFloat);
+    LayerReport layer{.name = task.layer.name,
+                      .weight_spec = to_string(task.plan->weight),
+                      .notes = solved.notes};
+    layer.signal_to_noise_db = signal_to_noise_db(weight, quantized);
+    layer.output_error = statistics.hessian.defined()
+                             ? relative_output_error(weight, quantized, statistics.hessian)
+                             : std::numeric_limits<double>::quiet_NaN();
+    layer.seconds = solving.seconds();
+    reports_.push_back(layer);
+    const NativeLayer native = native_layer(*task.plan, weight.sizes());
+    for (auto& tensor : native_tensors(native, solved.codes, solved.parameters))
+      solved_.push_back(std::move(tensor));
+    put(task, quantized);
+    model_.parameters->release(task.layer.weight_name);
+    report.solve_seconds += solving.seconds();
+  }
+}
+
+void SegmentWork::restore(const SafetensorsFile& shard) {
+  for (const LayerGroup& group : segment_.groups) {
+    for (const LayerTask& task : group.tasks) {
+      const at::Tensor stored = weights_->get(task.layer.weight_name);
+      const NativeLayer layer =
+          native_layer(*task.plan, task.layer.transposed ? stored.t().sizes() : stored.sizes());
+      const at::Tensor codes = stored_codes(shard, layer);
+      put(task, dequantize(layer.weight, codes, stored_parameters(shard, layer)).to(at::kFloat));
+    }
+  }
+}
+
+}  // namespace laconic

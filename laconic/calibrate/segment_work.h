@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "laconic/calibrate/engine.h"
+#include "laconic/calibrate/segments.h"
+#include "laconic/file/safetensors/safetensors.h"
+#include "laconic/graph/parameters.h"
+
+namespace laconic {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Weights of one segment: float ones from the model, solved ones over them. Let go of them with
+/// the object.
+class SegmentWork {
+ public:
+  /// @param keep_float  the network goes on with the float weights also where a layer is solved.
+  SegmentWork(const LanguageModel& model, const EngineGraph& graph, const Segment& segment,
+              bool keep_float);
+  ~SegmentWork();
+  SegmentWork(const SegmentWork&) = delete;
+  SegmentWork& operator=(const SegmentWork&) = delete;
+
+  /// Fetches every parameter once, for a segment that is run.
+  void load();
+  /// What the runner reads.
+  const graph::Parameters& parameters() const { return *weights_; }
+
+  /// Solves the layers of a group; notes seconds of loading and solving in `report`.
+  void solve(const LayerGroup& group, const LayerStatistics& statistics,
+             const SolveFunction& solver, EngineReport& report);
+
+  /// Takes the solved layers from a finished shard.
+  void restore(const SafetensorsFile& shard);
+
+  const std::vector<std::string>& parameter_names() const { return names_; }
+  /// Stored tensors of the solved layers.
+  NamedTensors take_solved() { return std::move(solved_); }
+  const std::vector<LayerReport>& reports() const { return reports_; }
+
+ private:
+  void put(const LayerTask& task, const at::Tensor& quantized);
+
+  const LanguageModel& model_;
+  const Segment& segment_;
+  bool keep_float_;
+  std::vector<std::string> names_;
+  std::unique_ptr<graph::OverlaidParameters> weights_;
+  NamedTensors solved_;
+  std::vector<LayerReport> reports_;
+};
+
+/// A plan's entry in the native directory.
+NativeLayer native_layer(const LayerPlan& plan, at::IntArrayRef shape);
+
+}  // namespace laconic

@@ -1,0 +1,129 @@
+#include "laconic/calibrate/segments.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "laconic/base/assert.h"
+
+namespace laconic {
+namespace {
+
+using graph::Graph;
+using graph::LinearLayer;
+using graph::NodeId;
+using graph::Value;
+
+/// A weight that other nodes than its layer read as well cannot be replaced for the layer alone.
+void check_not_shared(const Graph& graph, const LinearLayer& layer) {
+  std::set<NodeId> own = {layer.node};
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    const graph::Node& node = graph.at(id);
+    bool reads = false;
+    graph::for_each_value(node, [&](const Value& value) {
+      const graph::Node& source = graph.at(value.node);
+      reads = reads ||
+              (source.kind == graph::NodeKind::kParameter && source.target == layer.weight_name);
+    });
+    if (!reads || id == layer.node || id == layer.weight.node ||
+        node.kind == graph::NodeKind::kQuantize)
+      continue;
+    TORCH_CHECK_VALUE(false, "[engine] layer ", layer.name, ": its weight ", layer.weight_name,
+                      " is tied to \"", node.module, "\" (", node.target,
+                      "), which would change with it. Leave the layer out (skip: true), ",
+                      "or untie it: store the head as a tensor lm_head.weight of its own and set "
+                      "tie_word_embeddings to ",
+                      "false in config.json.");
+  }
+}
+
+/// Plans by layer name, checked.
+std::map<std::string, const LayerPlan*> index_plans(const LanguageModel& model,
+                                                    const std::vector<LayerPlan>& plans) {
+  std::map<std::string, const LayerPlan*> by_name;
+  std::map<std::string, std::string> by_weight;
+  for (const LayerPlan& plan : plans) {
+    const std::string& name = plan.layer.name;
+    const bool known = std::any_of(model.layers.begin(), model.layers.end(),
+                                   [&](const LinearLayer& layer) { return layer.name == name; });
+    TORCH_CHECK_VALUE(known, "[engine] layer ", name, ": the model has no such linear layer.");
+    TORCH_CHECK_VALUE(by_name.emplace(name, &plan).second, "[engine] layer ", name,
+                      " is planned twice.");
+    const auto [other, is_new] = by_weight.emplace(plan.layer.weight_name, name);
+    TORCH_CHECK_VALUE(is_new, "[engine] layers ", other->second, " and ", name,
+                      " share the weight ", plan.layer.weight_name, ": plan one of them.");
+    check_not_shared(model.graph, plan.layer);
+  }
+  return by_name;
+}
+
+Graph graph_with_input_quantizers(const Graph& graph, const std::vector<LayerPlan>& plans) {
+  std::map<std::string, graph::LayerQuantizers> quantizers;
+  for (const LayerPlan& plan : plans) {
+    if (plan.input) quantizers[plan.layer.name].input = graph::Quantizer{*plan.input, std::nullopt};
+  }
+  return quantizers.empty() ? graph : graph::place_quantizers(graph, quantizers);
+}
+
+Value multiplied(const Graph& graph, const LinearLayer& layer) {
+  const auto* value = std::get_if<Value>(&graph.at(layer.node).arguments.at(0).data);
+  LACONIC_ASSERT(value != nullptr, "layer ", layer.name, " multiplies no value.");
+  return *value;
+}
+
+std::vector<Segment> cut(const Graph& graph, const std::vector<graph::Block>& blocks) {
+  std::vector<Segment> segments;
+  const int rest = static_cast<int>(blocks.size());
+  const auto add = [&](const std::string& name, NodeId begin, NodeId end, int shard,
+                       bool is_block) {
+    if (begin < end) segments.push_back({name, begin, end, shard, is_block, {}});
+  };
+  add("before the blocks", 0, blocks.empty() ? graph.size() : blocks.front().begin, rest, false);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const NodeId next = i + 1 < blocks.size() ? blocks[i + 1].begin : blocks[i].end;
+    add(blocks[i].name, blocks[i].begin, next, static_cast<int>(i), true);
+  }
+  if (!blocks.empty()) add("after the blocks", blocks.back().end, graph.size(), rest, false);
+  return segments;
+}
+
+void place_task(Segment& segment, const LayerTask& task, const Graph& graph) {
+  for (LayerGroup& group : segment.groups) {
+    const LayerTask& first = group.tasks.front();
+    if (first.layer.input != task.layer.input || first.plan->input != task.plan->input) continue;
+    group.tasks.push_back(task);
+    group.needs_hessian = group.needs_hessian || task.plan->needs_hessian;
+    return;
+  }
+  segment.groups.push_back(
+      {{task}, multiplied(graph, task.layer), task.layer.node, task.plan->needs_hessian});
+}
+
+}  // namespace
+
+bool Segment::needs_hessian() const {
+  return std::any_of(groups.begin(), groups.end(),
+                     [](const LayerGroup& group) { return group.needs_hessian; });
+}
+
+EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPlan>& plans,
+                          bool quantized_inputs) {
+  const auto by_name = index_plans(model, plans);
+  EngineGraph result;
+  result.graph = quantized_inputs ? graph_with_input_quantizers(model.graph, plans) : model.graph;
+  result.segments = cut(result.graph, graph::find_blocks(result.graph));
+  for (const LinearLayer& layer : graph::find_linear_layers(result.graph)) {
+    const auto plan = by_name.find(layer.name);
+    if (plan == by_name.end()) continue;
+    const auto segment = std::find_if(
+        result.segments.begin(), result.segments.end(),
+        [&](const Segment& one) { return layer.node >= one.begin && layer.node < one.end; });
+    LACONIC_ASSERT(segment != result.segments.end(), "layer ", layer.name, " is in no segment.");
+    place_task(*segment, {plan->second, layer}, result.graph);
+  }
+  return result;
+}
+
+}  // namespace laconic

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "laconic/calibrate/engine.h"
+#include "laconic/graph/match.h"
+
+namespace laconic {
+
+/// One layer to solve, as it stands in the graph that the engine runs.
+struct LayerTask {
+  const LayerPlan* plan = nullptr;
+  graph::LinearLayer layer;
+};
+
+/// Layers that multiply the same input: they share statistics and are solved together.
+struct LayerGroup {
+  std::vector<LayerTask> tasks;
+  graph::Value input;       ///< what they multiply: after a quantizer of the input
+  graph::NodeId stop = -1;  ///< the first of the layers: the input is there before it
+  bool needs_hessian = false;
+};
+
+/// A stretch of the graph that is worked on at once: a block, or what comes before and after the
+/// blocks.
+struct Segment {
+  std::string name;
+  graph::NodeId begin = 0, end = 0;
+  int shard = 0;  ///< blocks: their number; else the last shard
+  bool is_block = false;
+  std::vector<LayerGroup> groups;  ///< in the order of their stops
+  bool needs_hessian() const;
+};
+
+/// The graph to run (with quantizers of inputs in place when the statistics are of the quantized
+/// network).
+struct EngineGraph {
+  graph::Graph graph;
+  std::vector<Segment> segments;  ///< in order, without gaps
+};
+
+/// @throws c10::ValueError for a plan whose layer is not in the graph, is named twice, shares its
+/// weight with another
+///         layer, or is tied to an embedding.
+EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPlan>& plans,
+                          bool quantized_inputs);
+
+}  // namespace laconic
