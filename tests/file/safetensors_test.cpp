@@ -131,7 +131,9 @@ TEST(Safetensors, EveryDtypeComesBackBitForBit) {
     EXPECT_EQ(back.scalar_type(), tensor.scalar_type());
     EXPECT_EQ(back.sizes(), tensor.sizes());
     const auto whole = tensor.contiguous();
-    if (whole.nbytes() > 0) EXPECT_EQ(std::memcmp(back.const_data_ptr(), whole.const_data_ptr(), whole.nbytes()), 0);
+    if (whole.nbytes() > 0) {
+      EXPECT_EQ(std::memcmp(back.const_data_ptr(), whole.const_data_ptr(), whole.nbytes()), 0);
+    }
     EXPECT_EQ(reinterpret_cast<uintptr_t>(back.const_data_ptr()) % tensor.element_size(), 0u);
   }
 }
