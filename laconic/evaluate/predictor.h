@@ -37,6 +37,7 @@ class Predictor {
     std::optional<graph::Value> bias;
   };
   static std::optional<Head> find_head(const LanguageModel& model);
+  bool is_parameter(const graph::Value& value) const;
 
   const LanguageModel& model_;
   graph::Runner runner_;

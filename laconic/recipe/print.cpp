@@ -57,6 +57,7 @@ std::string to_yaml(const Recipe& recipe) {
   out << YAML::Key << "windows" << YAML::Value << recipe.calibration.windows;
   out << YAML::Key << "length" << YAML::Value << recipe.calibration.length;
   out << YAML::Key << "seed" << YAML::Value << recipe.calibration.seed;
+  out << YAML::Key << "field" << YAML::Value << YAML::DoubleQuoted << recipe.calibration.field;
   out << YAML::Key << "quantized_inputs" << YAML::Value << recipe.calibration.quantized_inputs
       << YAML::EndMap;
   out << YAML::Key << "rules" << YAML::Value << YAML::BeginSeq;

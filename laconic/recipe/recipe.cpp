@@ -170,6 +170,7 @@ Recipe::Calibration read_calibration(const YAML::Node& node, const std::string& 
   auto seed = static_cast<int64_t>(calibration.seed);
   reader.read("seed", seed, 0, std::numeric_limits<int64_t>::max());
   calibration.seed = static_cast<uint64_t>(seed);
+  reader.read("field", calibration.field);
   reader.read("quantized_inputs", calibration.quantized_inputs);
   reader.finish();
   return calibration;

@@ -36,7 +36,7 @@ void expect_fault(const std::string& yaml, const std::vector<std::string>& words
 TEST(Recipe, EveryFieldIsRead) {
   const Recipe recipe = parse_recipe(kGood, "r.yaml");
   EXPECT_EQ(recipe.name, "mine");
-  EXPECT_EQ(recipe.calibration, (Recipe::Calibration{4, 32, 7, false}));
+  EXPECT_EQ(recipe.calibration, (Recipe::Calibration{4, 32, 7, "text", false}));
   ASSERT_EQ(recipe.rules.size(), 2u);
   EXPECT_EQ(recipe.rules[0].layers[0].text, "blocks");
   EXPECT_EQ(recipe.rules[0].weight,

@@ -1,0 +1,69 @@
+#include "laconic/cli/evaluation.h"
+
+#include <nlohmann/json.hpp>
+
+#include "laconic/base/assert.h"
+#include "laconic/evaluate/bos.h"
+
+namespace laconic {
+namespace {
+
+constexpr std::pair<const char*, Convention> kConventions[] = {{"gptq", Convention::kGptq},
+                                                               {"llama.cpp", Convention::kLlamaCpp},
+                                                               {"stride", Convention::kStride}};
+constexpr std::pair<const char*, BosPolicy> kPolicies[] = {
+    {"none", BosPolicy::kNone}, {"first", BosPolicy::kFirst}, {"window", BosPolicy::kWindow}};
+
+template <typename Rows>
+auto value_of(const Rows& rows, const std::string& name) {
+  for (const auto& [word, value] : rows) {
+    if (name == word) return value;
+  }
+  LACONIC_ASSERT(false, "The command line let \"", name, "\" pass.");
+}
+
+template <typename Rows, typename Value>
+std::string word_of(const Rows& rows, Value wanted) {
+  for (const auto& [word, value] : rows) {
+    if (value == wanted) return word;
+  }
+  LACONIC_ASSERT(false, "A value without a name.");
+}
+
+}  // namespace
+
+PerplexityOptions to_options(const EvaluationCommand& command, const LanguageModel& model,
+                             bool progress) {
+  PerplexityOptions options;
+  options.context = command.context;
+  options.convention = value_of(kConventions, command.convention);
+  options.bos = command.bos == "auto" ? default_bos(model, options.convention)
+                                      : value_of(kPolicies, command.bos);
+  options.stride = command.stride;
+  options.batch = command.batch;
+  options.maximum_windows = command.windows;
+  options.progress = progress;
+  return options;
+}
+
+std::string name_of(Convention convention) { return word_of(kConventions, convention); }
+std::string name_of(BosPolicy bos) { return word_of(kPolicies, bos); }
+
+nlohmann::json to_json(const PerplexityResult& result) {
+  nlohmann::json json = {{"perplexity", result.perplexity},
+                         {"perplexity_error", result.perplexity_error},
+                         {"loss", result.loss},
+                         {"context", result.context},
+                         {"windows", result.windows},
+                         {"predictions", result.predictions},
+                         {"tokens", result.tokens},
+                         {"seconds", result.seconds}};
+  if (result.kl_divergence) {
+    json["kl_divergence"] = *result.kl_divergence;
+    json["kl_error"] = result.kl_error.value_or(0);
+    json["top1_agreement"] = result.top1_agreement.value_or(0);
+  }
+  return json;
+}
+
+}  // namespace laconic

@@ -1,0 +1,163 @@
+#include "laconic/recipe/pipeline.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "laconic/base/progress.h"
+#include "laconic/base/text.h"
+#include "laconic/calibrate/data.h"
+#include "laconic/recipe/journal.h"
+#include "laconic/recipe/plan.h"
+
+namespace laconic {
+namespace {
+
+constexpr size_t kObstaclesShown = 10;
+// Copied when they are there.
+constexpr const char* kModelFiles[] = {
+    "config.json",     "generation_config.json",  "tokenizer.json",    "tokenizer_config.json",
+    "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt",      "chat_template.jinja"};
+
+std::vector<std::filesystem::path> files_to_copy(const std::filesystem::path& model) {
+  std::vector<std::filesystem::path> files;
+  for (const char* name : kModelFiles) {
+    if (std::filesystem::exists(model / name)) files.push_back(model / name);
+  }
+  return files;
+}
+
+// What can be asked before the model is read.
+void check_places(const QuantizeJob& job, const Parts& parts) {
+  TORCH_CHECK_VALUE(!job.out.empty(),
+                    "[quantize] --out: expected a directory to write, got nothing.");
+  TORCH_CHECK_VALUE(!NativeDirectory::is_native(job.model), "[quantize] ", job.model.string(),
+                    ": already quantized. Give the float model that it was made from.");
+  for (const std::string& format : job.exports) {
+    const auto path = export_path(job.out, find_exporter(parts, format));
+    TORCH_CHECK_VALUE(job.overwrite || !std::filesystem::exists(path), "[export] ", path.string(),
+                      ": is there already. Remove it, or allow it with --overwrite.");
+  }
+}
+
+CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& model, const QuantizationPlan& plan) {
+  if (!plan.needs_calibration) {
+    CalibrationData none;
+    none.windows = at::empty({0, 0}, at::kLong);
+    return none;
+  }
+  const auto needing =
+      std::find_if(plan.layers.begin(), plan.layers.end(), [](const LayerPlan& layer) { return layer.needs_hessian; });
+  TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": the solver ",
+                    plan.rules.at(needing->layer.name)->solver, " calibrates on a text: give one with --calibration FILE.");
+  const auto& wanted = job.recipe.calibration;
+  CalibrationOptions options{wanted.windows, wanted.length, wanted.seed, wanted.field};
+  const bool too_long = model.maximum_length > 0 && wanted.length > model.maximum_length;
+  if (too_long) options.length = model.maximum_length;
+  CalibrationData data = load_calibration(job.calibration, model.tokenizer.get(), model.vocabulary_size, options);
+  if (too_long) {
+    data.notes.push_back("calibration windows have " + std::to_string(options.length) +
+                         " tokens: the model has no more positions.");
+  }
+  return data;
+}
+
+SolveFunction make_solve(const QuantizationPlan& plan, const Parts& parts) {
+  return [&plan, &parts](const LayerPlan& layer, const at::Tensor& weight,
+                         const LayerStatistics& statistics) {
+    const LayerRule& rule = *plan.rules.at(layer.layer.name);
+    LayerProblem problem{layer.layer.name, weight, layer.weight, statistics.hessian,
+                         statistics.mean_square};
+    LayerSolution solution = find_solver(parts, rule.solver).solve(problem, rule.solver_options);
+    return SolvedLayer{std::move(solution.codes), std::move(solution.parameters),
+                       std::move(solution.notes)};
+  };
+}
+
+// Without times, memory and paths: the same job gives the same bytes.
+nlohmann::json manifest_of(const QuantizeJob& job, const LanguageModel& model,
+                           const QuantizationPlan& plan, const EngineReport& report,
+                           const std::vector<int64_t>& offsets) {
+  auto layers = nlohmann::json::array(), measured = nlohmann::json::array();
+  for (const NativeLayer& layer : plan.outcome) layers.push_back(to_json(layer));
+  for (const LayerReport& layer : report.layers) {
+    measured.push_back({{"name", layer.name},
+                        {"weight", layer.weight_spec},
+                        {"signal_to_noise_db", layer.signal_to_noise_db},
+                        {"output_error", layer.output_error},
+                        {"notes", layer.notes}});
+  }
+  return {{"architecture", model.architecture},
+          {"layers", layers},
+          {"recipe", {{"name", job.recipe.name}, {"yaml", to_yaml(job.recipe)}}},
+          {"seed", job.recipe.calibration.seed},
+          {"calibration", {{"offsets", data.offsets}, {"tokens", data.tokens}, {"notes", data.notes}}},
+          {"report", {{"layers", measured}}}};
+}
+
+EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
+                           const Parts& parts, QuantizeOutcome& outcome) {
+  const LanguageModel model = load_language_model(job.model, {.resident = false});
+  const QuantizationPlan plan = plan_quantization(job.recipe, model, parts);
+  for (const std::string& format : job.exports)
+    check_exportable(find_exporter(parts, format), model.config, plan.outcome);
+  const CalibrationData calibration = read_calibration(job, model, plan);
+  NativeWriter writer(out, static_cast<int>(model.blocks.size()) + 1, job.overwrite);
+  const auto data = plan.needs_calibration ? job.calibration : std::filesystem::path();
+  JobIdentity identity = identify_job(job.model, job.recipe, data);
+  outcome.resumed = open_journal(writer.working_directory(), identity);
+  EngineOptions options;
+  if (job.batch > 0) options.batch = job.batch;
+  options.progress = job.progress;
+  options.quantized_inputs = job.recipe.calibration.quantized_inputs;
+  EngineReport report =
+      run_engine(model, plan.layers, calibration.windows, make_solve(plan, parts), writer, options);
+  outcome.offsets = calibration.offsets;
+  writer.finish(manifest_of(job, model, plan, report, calibration.offsets),
+                files_to_copy(job.model));
+  return report;
+}
+
+}  // namespace
+
+std::filesystem::path export_path(const std::filesystem::path& out, const Exporter& exporter) {
+  // "dir/" and "dir" are one directory.
+  const std::filesystem::path base = out.has_filename() ? out : out.parent_path();
+  return base.string() + (exporter.makes_directory ? "-" : ".") + exporter.name;
+}
+
+void check_exportable(const Exporter& exporter, const nlohmann::json& config,
+                      const std::vector<NativeLayer>& layers) {
+  const std::vector<std::string> obstacles = exporter.obstacles(config, layers);
+  if (obstacles.empty()) return;
+  const size_t shown = std::min(obstacles.size(), kObstaclesShown);
+  std::string list = join(std::span(obstacles).first(shown), "\n  ");
+  if (shown < obstacles.size())
+    list += "\n  and " + std::to_string(obstacles.size() - shown) + " more of this kind";
+  TORCH_CHECK_VALUE(false, "[export] ", exporter.name, " cannot hold this model:\n  ", list);
+}
+
+QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts) {
+  const at::NoGradGuard no_gradient;
+  const Stopwatch clock;
+  QuantizeOutcome outcome;
+  check_places(job, parts);
+  const std::filesystem::path out = job.out.has_filename() ? job.out : job.out.parent_path();
+  outcome.report = quantize_into(out, job, parts, outcome);
+  outcome.seconds = clock.seconds();
+  outcome.size = measure_size(out);
+  if (job.exports.empty()) return outcome;
+  const auto native = NativeDirectory::open(out);
+  for (const std::string& format : job.exports) {
+    const Exporter& exporter = find_exporter(parts, format);
+    const auto path = export_path(out, exporter);
+    outcome.exports.push_back({format, path, exporter.write(*native, path, job.overwrite)});
+  }
+  return outcome;
+}
+
+}  // namespace laconic

@@ -1,0 +1,131 @@
+#include "laconic/recipe/plan.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <set>
+
+#include "laconic/base/text.h"
+#include "laconic/file/safetensors/safetensors.h"
+
+namespace laconic {
+namespace {
+
+bool in_blocks(const graph::LinearLayer& layer, const LanguageModel& model) {
+  return std::any_of(model.blocks.begin(), model.blocks.end(), [&](const graph::Block& block) {
+    return layer.node >= block.begin && layer.node < block.end;
+  });
+}
+
+bool is_wildcard(const std::string& pattern) {
+  return pattern.starts_with("re:") || pattern.find_first_of("*?") != std::string::npos;
+}
+
+bool matches(const LayerPattern& pattern, const graph::LinearLayer& layer, bool inside) {
+  if (pattern.text == "blocks") return inside;
+  if (pattern.text == "head") return !inside;
+  // The head is where errors cost most: it is quantized only when it is named.
+  if (is_wildcard(pattern.text)) return inside && matches_pattern(layer.name, pattern.text);
+  return layer.name == pattern.text;
+}
+
+std::string last_word(const std::string& name) { return name.substr(name.rfind('.') + 1); }
+
+// The nearest whole name; for a wildcard, the pattern with the nearest last word in place of its
+// own.
+std::string nearest_layer(const std::string& pattern, const LanguageModel& model) {
+  std::vector<std::string> names, words;
+  for (const auto& layer : model.layers) {
+    names.push_back(layer.name);
+    const std::string word = last_word(layer.name);
+    if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
+  }
+  const std::string name = nearest_word(pattern, names);
+  if (!is_wildcard(pattern) && !name.empty()) return "; did you mean \"" + name + "\"?";
+  const std::string word = nearest_word(last_word(pattern), words);
+  if (!word.empty() && word != last_word(pattern)) return "; did you mean \"*." + word + "\"?";
+  return "; the nearest is \"" + (name.empty() ? names.front() : name) + "\". Layers end in {" +
+         join(words, ", ") + "}.";
+}
+
+void check_patterns(const Recipe& recipe, const LanguageModel& model) {
+  TORCH_CHECK_VALUE(!model.layers.empty(), "[recipe] ", model.directory.string(),
+                    ": the model has no linear layer.");
+  for (const LayerRule& rule : recipe.rules) {
+    for (const LayerPattern& pattern : rule.layers) {
+      const bool found = std::any_of(
+          model.layers.begin(), model.layers.end(),
+          [&](const auto& layer) { return matches(pattern, layer, in_blocks(layer, model)); });
+      TORCH_CHECK_VALUE(found, pattern.where, ": layers: \"", pattern.text,
+                        "\" matches no linear layer of ", model.directory.string(),
+                        nearest_layer(pattern.text, model));
+    }
+  }
+}
+
+const LayerRule* last_match(const Recipe& recipe, const graph::LinearLayer& layer, bool inside) {
+  const LayerRule* last = nullptr;
+  for (const LayerRule& rule : recipe.rules) {
+    const bool found =
+        std::any_of(rule.layers.begin(), rule.layers.end(),
+                    [&](const LayerPattern& pattern) { return matches(pattern, layer, inside); });
+    if (found) last = &rule;
+  }
+  return last;
+}
+
+void check_group(const LayerRule& rule, const NativeLayer& layer) {
+  const auto* group = std::get_if<PerGroup>(&layer.weight.granularity);
+  if (group == nullptr) return;
+  const std::string& where = rule.layers.front().where;
+  TORCH_CHECK_VALUE(group->axis >= -2 && group->axis < 2, where,
+                    ": weight: axis: expected 0 (outputs) or 1 (inputs), got ", group->axis, ".");
+  const int64_t length = layer.shape.at(static_cast<size_t>((group->axis + 2) % 2));
+  TORCH_CHECK_VALUE(group->pad || length % group->group_size == 0, where, ": weight: group_size ",
+                    group->group_size, " does not divide the ", length,
+                    (group->axis + 2) % 2 == 1 ? " inputs" : " outputs", " of ", layer.name,
+                    ". Choose a divisor, set pad: true, or give this layer a rule of its own.");
+}
+
+void check_channel(const LayerRule& rule, const NativeLayer& layer) {
+  const auto* channel = std::get_if<PerChannel>(&layer.weight.granularity);
+  if (channel == nullptr) return;
+  TORCH_CHECK_VALUE(channel->axis >= -2 && channel->axis < 2, rule.layers.front().where,
+                    ": weight: axis: expected 0 (outputs) or 1 (inputs), got ", channel->axis, ".");
+}
+
+NativeLayer outcome_of(const graph::LinearLayer& layer, const LayerRule& rule,
+                       const Checkpoint& checkpoint) {
+  NativeLayer outcome{layer.name,   layer.weight_name, layer.transposed,
+                      *rule.weight, rule.input,        {}};
+  outcome.shape = checkpoint.entry(layer.weight_name).shape;
+  TORCH_CHECK_VALUE(outcome.shape.size() == 2, "[recipe] ", layer.weight_name,
+                    ": expected a matrix, got ", outcome.shape.size(), " dimensions.");
+  if (layer.transposed) std::swap(outcome.shape[0], outcome.shape[1]);
+  return outcome;
+}
+
+}  // namespace
+
+QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& model,
+                                   const Parts& parts) {
+  check_patterns(recipe, model);
+  const auto checkpoint = Checkpoint::open(model.directory);
+  QuantizationPlan plan;
+  for (const graph::LinearLayer& layer : model.layers) {
+    const LayerRule* rule = last_match(recipe, layer, in_blocks(layer, model));
+    if (rule == nullptr || rule->skip) continue;
+    const bool needs_hessian = find_solver(parts, rule->solver).needs_hessian;
+    plan.outcome.push_back(outcome_of(layer, *rule, *checkpoint));
+    check_group(*rule, plan.outcome.back());
+    check_channel(*rule, plan.outcome.back());
+    plan.layers.push_back({layer, *rule->weight, rule->input, needs_hessian});
+    plan.rules[layer.name] = rule;
+    plan.needs_calibration = plan.needs_calibration || needs_hessian;
+  }
+  TORCH_CHECK_VALUE(!plan.layers.empty(), "[recipe] ", recipe.name,
+                    ": every layer is skipped: nothing to quantize.");
+  return plan;
+}
+
+}  // namespace laconic

@@ -1,0 +1,105 @@
+#include "laconic/recipe/plan.h"
+
+#include "laconic/recipe/sizes.h"
+#include "tests/testing/testing.h"
+
+namespace laconic {
+namespace {
+
+using testing::expect_error;
+
+const LanguageModel& tiny_lm() {
+  static const LanguageModel model = load_language_model(testing::repository() / "assets/tiny-lm", {.resident = false});
+  return model;
+}
+
+// Patterns that are compared with layer names keep their place in the recipe, so it must outlive the plan.
+QuantizationPlan plan(const Recipe& recipe) { return plan_quantization(recipe, tiny_lm()); }
+
+std::vector<std::string> names(const QuantizationPlan& plan) {
+  std::vector<std::string> all;
+  for (const LayerPlan& layer : plan.layers) all.push_back(layer.layer.name);
+  return all;
+}
+
+void expect_fault(const std::string& yaml, const std::vector<std::string>& words) {
+  SCOPED_TRACE(yaml);
+  expect_error<c10::ValueError>([&] { plan(parse_recipe(yaml, "r.yaml")); }, words);
+}
+
+TEST(Plan, BlocksAreAllLinearLayersButTheHead) {
+  const Recipe recipe = load_recipe("w4a16-g128");
+  const QuantizationPlan found = plan(recipe);
+  EXPECT_EQ(found.layers.size(), 6u * 7u);
+  EXPECT_FALSE(found.needs_calibration);
+  EXPECT_EQ(found.outcome[6].name, "model.layers.0.mlp.down_proj");
+  EXPECT_EQ(found.outcome[6].shape, (std::vector<int64_t>{256, 768}));
+}
+
+TEST(Plan, WildcardNeverReachesTheHead) {
+  const Recipe recipe = parse_recipe("rules: [{layers: '*', weight: {bits: 4}}]", "r.yaml");
+  EXPECT_EQ(plan(recipe).layers.size(), 6u * 7u);
+}
+
+TEST(Plan, HeadIsQuantizedWhenItIsNamed) {
+  for (const std::string word : {"head", "lm_head"}) {
+    const Recipe recipe = parse_recipe("rules: [{layers: " + word + ", weight: {bits: 8}}]", "r.yaml");
+    EXPECT_EQ(names(plan(recipe)), (std::vector<std::string>{"lm_head"}));
+  }
+}
+
+TEST(Plan, LastRuleThatMatchesWins) {
+  const Recipe recipe = parse_recipe(
+      "rules:\n"
+      "  - weight: {bits: 4}\n"
+      "  - {layers: '*.down_proj', weight: {bits: 8}}\n"
+      "  - {layers: 're:model[.]layers[.][1-5][.].*', skip: true}\n",
+      "r.yaml");
+  const QuantizationPlan found = plan(recipe);
+  ASSERT_EQ(found.layers.size(), 7u);
+  EXPECT_EQ(std::get<IntFormat>(found.layers[0].weight.format).bit_width, 4);
+  EXPECT_EQ(std::get<IntFormat>(found.layers[6].weight.format).bit_width, 8);
+}
+
+TEST(Plan, SolverWithAHessianNeedsCalibration) {
+  const Recipe recipe = load_recipe("w4a16-g128-gptq");
+  EXPECT_TRUE(plan(recipe).needs_calibration);
+}
+
+TEST(PlanFault, PatternWithoutAMatchNamesItsPlaceAndTheNearestLayer) {
+  expect_fault("rules:\n  - {layers: '*.qproj', weight: {bits: 4}}\n", {"r.yaml:2:14: ", "\"*.qproj\"", "did you mean \"*.q_proj\"?"});
+  expect_fault("rules:\n  - {layers: model.layers.0.self_attn.qproj, skip: true}\n",
+               {"r.yaml:2:14: ", "did you mean \"model.layers.0.self_attn.q_proj\"?"});
+  expect_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n", {"r.yaml:2:23: ", "model.layers."});
+  expect_fault("rules: [{layers: 're:.*[.]qq', skip: true}]\n", {"r.yaml:1:18: ", "q_proj"});
+}
+
+TEST(PlanFault, GroupSizeThatDoesNotFitNamesTheLayer) {
+  expect_fault("rules:\n  - {weight: {bits: 4, granularity: group, group_size: 100}}\n",
+               {"r.yaml:2:5", "group_size 100", "256 inputs", "model.layers.0.self_attn.q_proj", "pad"});
+}
+
+TEST(PlanFault, RecipeThatSkipsEverythingIsRefused) { expect_fault("rules: [{skip: true}]\n", {"nothing to quantize"}); }
+
+TEST(Sizes, BitsAWeightCountCodesScalesAndZeroPoints) {
+  NativeLayer layer{.name = "a", .weight_name = "a.weight", .shape = {64, 256}};
+  const auto of = [&](const std::string& preset) {
+    layer.weight = *load_recipe(preset).rules[0].weight;
+    return bits_per_weight(layer);
+  };
+  EXPECT_DOUBLE_EQ(of("w4a16"), 4 + 32.0 / 256);
+  EXPECT_DOUBLE_EQ(of("w4a16-g128"), 4 + 32.0 / 128);
+  EXPECT_DOUBLE_EQ(of("gguf-q4_0"), 4.5);
+  EXPECT_DOUBLE_EQ(of("gguf-q4_1"), 5);
+  EXPECT_DOUBLE_EQ(of("gguf-q8_0"), 8.5);
+}
+
+TEST(Sizes, FloatModelHasTheBitsOfItsTensors) {
+  const ModelSize size = measure_size(testing::repository() / "assets/tiny-lm");
+  EXPECT_EQ(size.parameters, 5770496);
+  EXPECT_DOUBLE_EQ(size.bits_per_parameter, 16);
+  EXPECT_EQ(size.quantized_parameters, 0);
+}
+
+}  // namespace
+}  // namespace laconic
