@@ -1,7 +1,7 @@
 #pragma once
 // Shared by the layers that use operators only (see docs/building.md).
-#include <ATen/core/Tensor.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>

@@ -208,18 +208,4 @@ Graph quantize_input(const Graph& graph, const LinearLayer& layer, const Quantiz
   return place_quantizers(graph, {{layer.name, {.weight = std::nullopt, .input = quantizer}}});
 }
 
-Graph rename_weight(const Graph& graph, const std::string& layer_name,
-                    const std::string& weight_name) {
-  const LinearLayer layer = named_layer(graph, layer_name);
-  Value source = layer.weight;
-  if (layer.transposed)
-    source = unquantized(graph, *value_of(graph.nodes[source.node].arguments[0]));
-  TORCH_CHECK_VALUE(users(graph)[source.node].size() == 1, "[rename_weight] ",
-                    describe(graph, source.node), " has other users than layer \"", layer_name,
-                    "\": expected a node of its own.");
-  Graph result = graph;
-  result.nodes[source.node].target = weight_name;
-  return result;
-}
-
 }  // namespace laconic::graph

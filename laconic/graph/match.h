@@ -54,8 +54,4 @@ Graph place_quantizers(const Graph& graph, const std::map<std::string, LayerQuan
 Graph quantize_weight(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer);
 Graph quantize_input(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer);
 
-/// The layer takes its weight from parameter `weight_name` (a head that is tied no longer).
-Graph rename_weight(const Graph& graph, const std::string& layer_name,
-                    const std::string& weight_name);
-
 }  // namespace laconic::graph

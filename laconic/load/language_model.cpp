@@ -2,27 +2,73 @@
 
 #include "laconic/load/huggingface/checkpoint_parameters.h"
 #include "laconic/load/huggingface/huggingface.h"
+#include "laconic/load/native/native_parameters.h"
 
 namespace laconic {
+namespace {
+
+/// Dynamic quantizers on the inputs of layers that have one.
+graph::Graph with_inputs_quantized(const graph::Graph& graph, const NativeDirectory& native) {
+  std::map<std::string, graph::LayerQuantizers> quantizers;
+  for (const NativeLayer& layer : native.layers())
+    if (layer.input)
+      quantizers[layer.name] = {.weight = std::nullopt,
+                                .input = graph::Quantizer{*layer.input, std::nullopt}};
+  return quantizers.empty() ? graph : graph::place_quantizers(graph, quantizers);
+}
+
+void check_layers(const graph::Graph& graph, const NativeDirectory& native) {
+  std::map<std::string, bool> transposed;
+  for (const auto& layer : graph::find_linear_layers(graph))
+    transposed.emplace(layer.name, layer.transposed);
+  for (const NativeLayer& layer : native.layers()) {
+    const auto found = transposed.find(layer.name);
+    TORCH_CHECK_VALUE(
+        found != transposed.end() && found->second == layer.transposed, "[",
+        (native.path() / "laconic.json").string(), "] layer \"", layer.name, "\": expected ",
+        found == transposed.end() ? "a linear layer of the network"
+                                  : (found->second ? "transposed true" : "transposed false"),
+        ", got ", layer.transposed ? "transposed true" : "transposed false",
+        ". laconic.json and config.json are of different models.");
+  }
+}
+
+std::shared_ptr<const Tokenizer> find_tokenizer(const std::filesystem::path& directory) {
+  for (const char* file : {"tokenizer.json", "tokenizer.model"})
+    if (std::filesystem::exists(directory / file)) return Tokenizer::load(directory);
+  return nullptr;
+}
+
+}  // namespace
 
 LanguageModel load_language_model(const std::filesystem::path& directory,
                                   const LoadOptions& options) {
   TORCH_CHECK_VALUE(std::filesystem::is_directory(directory), "[", directory.string(),
-                    "] no such directory: expected ", "one with config.json and *.safetensors.");
+                    "] no such directory: ", "expected one with config.json and *.safetensors.");
   const auto config = model::Config::read(directory / "config.json");
   const model::Architecture& architecture = model::find_architecture(config);
-  const auto checkpoint = Checkpoint::open(directory);
-  TracedModel traced = trace_model(config, architecture, stored_tensors(directory, *checkpoint));
   LanguageModel result;
   result.directory = directory;
   result.config = config.json();
   result.architecture = architecture.name;
+  TracedModel traced;
+  if (NativeDirectory::is_native(directory)) {
+    const auto native = NativeDirectory::open(directory);
+    traced = trace_model(config, architecture, stored_tensors(*native));
+    check_layers(traced.graph, *native);
+    traced.graph = with_inputs_quantized(traced.graph, *native);
+    result.parameters = std::make_shared<NativeParameters>(native, options.resident);
+  } else {
+    const auto checkpoint = Checkpoint::open(directory);
+    traced = trace_model(config, architecture, stored_tensors(directory, *checkpoint));
+    result.parameters = std::make_shared<CheckpointParameters>(checkpoint, options.resident);
+  }
   result.vocabulary_size = traced.vocabulary_size;
   result.maximum_length = traced.maximum_length;
   result.graph = std::move(traced.graph);
   result.layers = graph::find_linear_layers(result.graph);
   result.blocks = graph::find_blocks(result.graph);
-  result.parameters = std::make_shared<CheckpointParameters>(checkpoint, options.resident);
+  result.tokenizer = find_tokenizer(directory);
   return result;
 }
 

@@ -10,4 +10,10 @@ const Solver& find_solver(const Parts& parts, const std::string& name) {
   return own != parts.solvers.end() ? *own : find_solver(name);
 }
 
+const Exporter& find_exporter(const Parts& parts, const std::string& name) {
+  const auto own = std::find_if(parts.exporters.begin(), parts.exporters.end(),
+                                [&](const Exporter& exporter) { return name == exporter.name; });
+  return own != parts.exporters.end() ? *own : find_exporter(name);
+}
+
 }  // namespace laconic

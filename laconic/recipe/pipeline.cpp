@@ -44,21 +44,24 @@ void check_places(const QuantizeJob& job, const Parts& parts) {
   }
 }
 
-CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& model, const QuantizationPlan& plan) {
+CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& model,
+                                 const QuantizationPlan& plan) {
   if (!plan.needs_calibration) {
     CalibrationData none;
     none.windows = at::empty({0, 0}, at::kLong);
     return none;
   }
-  const auto needing =
-      std::find_if(plan.layers.begin(), plan.layers.end(), [](const LayerPlan& layer) { return layer.needs_hessian; });
-  TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": the solver ",
-                    plan.rules.at(needing->layer.name)->solver, " calibrates on a text: give one with --calibration FILE.");
+  const auto needing = std::find_if(plan.layers.begin(), plan.layers.end(),
+                                    [](const LayerPlan& layer) { return layer.needs_hessian; });
+  TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name,
+                    ": the solver ", plan.rules.at(needing->layer.name)->solver,
+                    " calibrates on a text: give one with --calibration FILE.");
   const auto& wanted = job.recipe.calibration;
   CalibrationOptions options{wanted.windows, wanted.length, wanted.seed, wanted.field};
   const bool too_long = model.maximum_length > 0 && wanted.length > model.maximum_length;
   if (too_long) options.length = model.maximum_length;
-  CalibrationData data = load_calibration(job.calibration, model.tokenizer.get(), model.vocabulary_size, options);
+  CalibrationData data =
+      load_calibration(job.calibration, model.tokenizer.get(), model.vocabulary_size, options);
   if (too_long) {
     data.notes.push_back("calibration windows have " + std::to_string(options.length) +
                          " tokens: the model has no more positions.");
@@ -81,7 +84,7 @@ SolveFunction make_solve(const QuantizationPlan& plan, const Parts& parts) {
 // Without times, memory and paths: the same job gives the same bytes.
 nlohmann::json manifest_of(const QuantizeJob& job, const LanguageModel& model,
                            const QuantizationPlan& plan, const EngineReport& report,
-                           const std::vector<int64_t>& offsets) {
+                           const CalibrationData& data) {
   auto layers = nlohmann::json::array(), measured = nlohmann::json::array();
   for (const NativeLayer& layer : plan.outcome) layers.push_back(to_json(layer));
   for (const LayerReport& layer : report.layers) {
@@ -91,12 +94,13 @@ nlohmann::json manifest_of(const QuantizeJob& job, const LanguageModel& model,
                         {"output_error", layer.output_error},
                         {"notes", layer.notes}});
   }
-  return {{"architecture", model.architecture},
-          {"layers", layers},
-          {"recipe", {{"name", job.recipe.name}, {"yaml", to_yaml(job.recipe)}}},
-          {"seed", job.recipe.calibration.seed},
-          {"calibration", {{"offsets", data.offsets}, {"tokens", data.tokens}, {"notes", data.notes}}},
-          {"report", {{"layers", measured}}}};
+  return {
+      {"architecture", model.architecture},
+      {"layers", layers},
+      {"recipe", {{"name", job.recipe.name}, {"yaml", to_yaml(job.recipe)}}},
+      {"seed", job.recipe.calibration.seed},
+      {"calibration", {{"offsets", data.offsets}, {"tokens", data.tokens}, {"notes", data.notes}}},
+      {"report", {{"layers", measured}}}};
 }
 
 EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
@@ -106,9 +110,9 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   for (const std::string& format : job.exports)
     check_exportable(find_exporter(parts, format), model.config, plan.outcome);
   const CalibrationData calibration = read_calibration(job, model, plan);
-  NativeWriter writer(out, static_cast<int>(model.blocks.size()) + 1, job.overwrite);
+  NativeWriter writer(out, engine_shard_count(model), job.overwrite);
   const auto data = plan.needs_calibration ? job.calibration : std::filesystem::path();
-  JobIdentity identity = identify_job(job.model, job.recipe, data);
+  const JobIdentity identity = identify_job(job.model, job.recipe, data);
   outcome.resumed = open_journal(writer.working_directory(), identity);
   EngineOptions options;
   if (job.batch > 0) options.batch = job.batch;
@@ -117,8 +121,8 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   EngineReport report =
       run_engine(model, plan.layers, calibration.windows, make_solve(plan, parts), writer, options);
   outcome.offsets = calibration.offsets;
-  writer.finish(manifest_of(job, model, plan, report, calibration.offsets),
-                files_to_copy(job.model));
+  outcome.notes = calibration.notes;
+  writer.finish(manifest_of(job, model, plan, report, calibration), files_to_copy(job.model));
   return report;
 }
 

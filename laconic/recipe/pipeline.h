@@ -34,9 +34,9 @@ struct QuantizeOutcome {
   EngineReport report;
   ModelSize size;
   std::vector<FinishedExport> exports;
-  std::vector<int64_t> offsets;  ///< of the calibration windows, tokens
+  std::vector<int64_t> offsets;    ///< of the calibration windows, tokens
   std::vector<std::string> notes;  ///< what a user should know, one sentence each
-  double seconds = 0;            ///< load, calibrate, solve, write; exports not counted
+  double seconds = 0;              ///< load, calibrate, solve, write; exports not counted
   bool resumed = false;
 };
 

@@ -37,10 +37,10 @@ struct LayerRule {
 struct Recipe {
   std::string name, description;
   struct Calibration {
-    int64_t windows = 128;         ///< how many windows of the calibration text
-    int64_t length = 512;          ///< tokens of each
-    uint64_t seed = 0;              ///< 0: windows spread evenly over the text; else drawn by this seed
-    std::string field = "text";     ///< of JSON lines
+    int64_t windows = 128;  ///< how many windows of the calibration text
+    int64_t length = 512;   ///< tokens of each
+    uint64_t seed = 0;      ///< 0: windows spread evenly over the text; else drawn by this seed
+    std::string field = "text";    ///< of JSON lines
     bool quantized_inputs = true;  ///< statistics from the quantized network's inputs
     bool operator==(const Calibration&) const = default;
   } calibration;

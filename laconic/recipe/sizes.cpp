@@ -35,7 +35,8 @@ int64_t zero_point_bits(const QuantSpec& spec) {
 
 double bits_per_weight(const NativeLayer& layer) {
   const double weights = static_cast<double>(element_count(layer.shape));
-  const double scales = static_cast<double>(element_count(scale_shape(layer.weight, layer.shape)));
+  const double scales =
+      static_cast<double>(element_count(scale_shape(layer.shape, layer.weight.granularity)));
   return static_cast<double>(code_bits(layer.weight)) +
          scales * static_cast<double>(scale_bits(layer.weight) + zero_point_bits(layer.weight)) /
              weights;

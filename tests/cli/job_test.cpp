@@ -16,9 +16,9 @@
 namespace laconic {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::program;
 using testing::TemporaryDirectory;
-using ::testing::HasSubstr;
 
 const std::string kModel = "assets/tiny-lm";
 const std::string kCalibration = "assets/text/calibration.txt";
@@ -36,7 +36,8 @@ nlohmann::json run_json(std::vector<std::string> arguments) {
   return nlohmann::json::parse(result.output);
 }
 
-void expect_failure(const std::vector<std::string>& arguments, int exit_code, const std::vector<std::string>& words) {
+void expect_failure(const std::vector<std::string>& arguments, int exit_code,
+                    const std::vector<std::string>& words) {
   const auto result = run(arguments);
   EXPECT_EQ(result.exit_code, exit_code);
   EXPECT_EQ(result.output, "");
@@ -64,27 +65,34 @@ void expect_same_files(const std::filesystem::path& a, const std::filesystem::pa
 
 // Small and with a Hessian, so that there are blocks to be interrupted between.
 std::vector<std::string> gptq_job(const std::filesystem::path& out) {
-  return {"quantize",      kModel,  "--recipe", "w4a16-g128-gptq",         "--calibration", kCalibration,
-          "--set",         "calibration.windows=16", "--set", "calibration.length=256", "--threads", "1",
+  return {"quantize",      kModel,
+          "--recipe",      "w4a16-g128-gptq",
+          "--calibration", kCalibration,
+          "--set",         "calibration.windows=16",
+          "--set",         "calibration.length=256",
+          "--threads",     "1",
           "--out",         out.string()};
 }
 
 TEST(Job, QuantizedModelIsEvaluatedAgainstTheFloatModel) {
   const TemporaryDirectory directory;
   const auto out = directory / "q";
-  const auto report = run_json({"quantize", kModel, "--recipe", "w4a16-g32", "--out", out.string()});
+  const auto report =
+      run_json({"quantize", kModel, "--recipe", "w4a16-g32", "--out", out.string()});
   EXPECT_EQ(report["report"]["layers"].size(), 42u);
   EXPECT_DOUBLE_EQ(report["bits_per_weight"], 5.0);
   EXPECT_GT(report["report"]["layers"][0]["signal_to_noise_db"], 15);
   EXPECT_FALSE(std::filesystem::exists(out.string() + ".partial"));
-  const auto result = run_json({"evaluate", "perplexity", out.string(), "--text", kText, "--context", "256", "--windows",
-                                "4", "--against", kModel});
+  const auto result = run_json({"evaluate", "perplexity", out.string(), "--text", kText,
+                                "--context", "256", "--windows", "4", "--against", kModel});
   EXPECT_EQ(result["windows"], 4);
   EXPECT_EQ(result["predictions"], 4 * 255);
   EXPECT_GT(result["kl_divergence"], 0.001);
   EXPECT_GT(result["top1_agreement"], 0.8);
-  const auto text = run({"evaluate", "perplexity", out.string(), "--text", kText, "--context", "64", "--windows", "2"});
-  EXPECT_THAT(text.output, HasSubstr("2 windows of 64 tokens, 126 predictions, convention gptq, BOS none"));
+  const auto text = run({"evaluate", "perplexity", out.string(), "--text", kText, "--context", "64",
+                         "--windows", "2"});
+  EXPECT_THAT(text.output,
+              HasSubstr("2 windows of 64 tokens, 126 predictions, convention gptq, BOS none"));
 }
 
 TEST(Job, SameCommandGivesTheSameBytes) {
@@ -171,19 +179,29 @@ TEST(JobFault, WrongInputIsOneErrorWithExitCode2) {
   const TemporaryDirectory directory;
   const std::string out = (directory / "q").string();
   expect_failure({"quantize", "nowhere", "--recipe", "w4a16", "--out", out}, 2, {"nowhere"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a61", "--out", out}, 2, {"did you mean \"w4a16\"?"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a16-gptq", "--out", out}, 2, {"gptq", "--calibration"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a16", "--out", out, "--export", "ggfu"}, 2, {"ggfu", "gguf"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a16", "--out", out, "--device", "cuda"}, 2, {"--device cpu"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a16", "--out", out, "--set", "layers=*.qproj"}, 2, {"*.q_proj"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a16-gptq", "--calibration", "nothing.txt", "--out", out}, 2, {"nothing.txt"});
+  expect_failure({"quantize", kModel, "--recipe", "w4a61", "--out", out}, 2,
+                 {"did you mean \"w4a16\"?"});
+  expect_failure({"quantize", kModel, "--recipe", "w4a16-gptq", "--out", out}, 2,
+                 {"gptq", "--calibration"});
+  expect_failure({"quantize", kModel, "--recipe", "w4a16", "--out", out, "--export", "ggfu"}, 2,
+                 {"ggfu", "gguf"});
+  expect_failure({"quantize", kModel, "--recipe", "w4a16", "--out", out, "--device", "cuda"}, 2,
+                 {"--device cpu"});
+  expect_failure({"quantize", kModel, "--recipe", "w4a16", "--out", out, "--set", "layers=*.qproj"},
+                 2, {"*.q_proj"});
+  expect_failure(
+      {"quantize", kModel, "--recipe", "w4a16-gptq", "--calibration", "nothing.txt", "--out", out},
+      2, {"nothing.txt"});
   expect_failure({"evaluate", "perplexity", kModel, "--text", "nothing.txt"}, 2, {"nothing.txt"});
   std::ofstream(directory / "short.txt") << "Hello.";
-  expect_failure({"evaluate", "perplexity", kModel, "--text", (directory / "short.txt").string()}, 2, {"512", "longer text"});
-  expect_failure({"quantize", kModel, "--recipe", "w4a16-gptq", "--calibration", (directory / "short.txt").string(), "--out", out},
+  expect_failure({"evaluate", "perplexity", kModel, "--text", (directory / "short.txt").string()},
+                 2, {"512", "longer text"});
+  expect_failure({"quantize", kModel, "--recipe", "w4a16-gptq", "--calibration",
+                  (directory / "short.txt").string(), "--out", out},
                  2, {"short.txt"});
   std::ofstream(directory / "bad.txt") << "caf\xe9";
-  expect_failure({"evaluate", "perplexity", kModel, "--text", (directory / "bad.txt").string()}, 2, {"byte 3", "UTF-8"});
+  expect_failure({"evaluate", "perplexity", kModel, "--text", (directory / "bad.txt").string()}, 2,
+                 {"byte 3", "UTF-8"});
   expect_failure({"export", kModel, "--format", "gguf", "--out", out}, 2, {kModel, "laconic.json"});
   EXPECT_FALSE(std::filesystem::exists(out));
   EXPECT_FALSE(std::filesystem::exists(out + ".partial"));
@@ -193,24 +211,28 @@ TEST(Job, QuantizedModelIsNotQuantizedAgain) {
   const TemporaryDirectory directory;
   const std::string out = (directory / "q").string();
   ASSERT_EQ(run({"quantize", kModel, "--recipe", "w8a16", "--out", out}).exit_code, 0);
-  expect_failure({"quantize", out, "--recipe", "w4a16", "--out", out + "2"}, 2, {"already quantized"});
+  expect_failure({"quantize", out, "--recipe", "w4a16", "--out", out + "2"}, 2,
+                 {"already quantized"});
 }
 
 TEST(Compare, TableAndJsonHaveTheFloatModelFirst) {
   const TemporaryDirectory directory;
-  const auto json = run_json({"compare", kModel, "--recipes", "w8a16,w4a16", "--text", kText, "--context", "128",
-                              "--windows", "4", "--out", (directory / "models").string()});
+  const auto json =
+      run_json({"compare", kModel, "--recipes", "w8a16,w4a16", "--text", kText, "--context", "128",
+                "--windows", "4", "--out", (directory / "models").string()});
   ASSERT_EQ(json["rows"].size(), 3u);
   EXPECT_EQ(json["rows"][0]["recipe"], "float");
   EXPECT_EQ(json["rows"][2]["recipe"], "w4a16");
   EXPECT_LT(json["rows"][1]["kl_divergence"], json["rows"][2]["kl_divergence"]);
   EXPECT_LT(json["rows"][2]["bytes"], json["rows"][1]["bytes"]);
   EXPECT_TRUE(std::filesystem::exists(directory / "models" / "w8a16" / "laconic.json"));
-  const auto table = run({"compare", kModel, "--recipes", "w8a16", "--text", kText, "--context", "128", "--windows", "2"});
+  const auto table = run({"compare", kModel, "--recipes", "w8a16", "--text", kText, "--context",
+                          "128", "--windows", "2"});
   EXPECT_EQ(table.exit_code, 0) << table.errors;
   EXPECT_THAT(table.output, HasSubstr("recipe"));
   EXPECT_THAT(table.output, HasSubstr("\nfloat "));
-  expect_failure({"compare", kModel, "--recipes", "w8a16,w8a16", "--text", kText}, 2, {"two recipes", "w8a16"});
+  expect_failure({"compare", kModel, "--recipes", "w8a16,w8a16", "--text", kText}, 2,
+                 {"two recipes", "w8a16"});
 }
 
 }  // namespace

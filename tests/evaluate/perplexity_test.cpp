@@ -27,7 +27,9 @@ const std::vector<int64_t>& evaluation_tokens() {
 }
 
 // The published figures have four or five digits; a thousandth is the bound of the comparison.
-void expect_near(double value, double published) { EXPECT_NEAR(value, published, 0.001 * published); }
+void expect_near(double value, double published) {
+  EXPECT_NEAR(value, published, 0.001 * published);
+}
 
 TEST(Perplexity, OfTheSmallModelEqualsThePublishedFigure) {
   const auto result = evaluate_perplexity(tiny_lm(), evaluation_tokens(), {.context = 256});
@@ -54,9 +56,11 @@ double plain_loss(const std::vector<int64_t>& ids, int64_t first_target) {
   const at::NoGradGuard no_gradient;
   const graph::Runner runner(tiny_lm().graph);
   const at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0);
-  const at::Tensor scores = at::log_softmax(runner(input, *tiny_lm().parameters)[0].to(at::kDouble), -1);
+  const at::Tensor scores =
+      at::log_softmax(runner(input, *tiny_lm().parameters)[0].to(at::kDouble), -1);
   double sum = 0;
-  for (auto i = first_target; i < static_cast<int64_t>(ids.size()); ++i) sum -= scores[i - 1][ids[i]].item<double>();
+  for (auto i = first_target; i < static_cast<int64_t>(ids.size()); ++i)
+    sum -= scores[i - 1][ids[i]].item<double>();
   return sum;
 }
 
@@ -67,8 +71,11 @@ TEST(Perplexity, EqualsThePlainMeaningForEveryConventionAndBos) {
     if (bos) ids.insert(ids.begin(), 0);
     return ids;
   };
-  const auto loss = [&](const PerplexityOptions& options) { return evaluate_perplexity(tiny_lm(), tokens, options).loss; };
-  EXPECT_NEAR(loss({.context = 16}), (plain_loss(part(0, 16, false), 1) + plain_loss(part(16, 32, false), 1)) / 30, 1e-4);
+  const auto loss = [&](const PerplexityOptions& options) {
+    return evaluate_perplexity(tiny_lm(), tokens, options).loss;
+  };
+  EXPECT_NEAR(loss({.context = 16}),
+              (plain_loss(part(0, 16, false), 1) + plain_loss(part(16, 32, false), 1)) / 30, 1e-4);
   EXPECT_NEAR(loss({.context = 20, .bos = BosPolicy::kFirst}),
               (plain_loss(part(0, 19, true), 1) + plain_loss(part(19, 39, false), 1)) / 38, 1e-4);
   EXPECT_NEAR(loss({.context = 21, .bos = BosPolicy::kWindow}),
@@ -81,8 +88,8 @@ TEST(Perplexity, EqualsThePlainMeaningForEveryConventionAndBos) {
 }
 
 TEST(Perplexity, AgainstItselfTheDivergenceIsZeroAndAllAgrees) {
-  const auto result =
-      evaluate_perplexity(tiny_lm(), std::span(evaluation_tokens()).first(600), {.context = 128}, &tiny_lm());
+  const auto result = evaluate_perplexity(tiny_lm(), std::span(evaluation_tokens()).first(600),
+                                          {.context = 128}, &tiny_lm());
   EXPECT_NEAR(result.kl_divergence.value(), 0, 1e-6);
   EXPECT_EQ(result.top1_agreement.value(), 1.0);
 }
@@ -90,57 +97,72 @@ TEST(Perplexity, AgainstItselfTheDivergenceIsZeroAndAllAgrees) {
 TEST(Perplexity, AgainstAnotherModelEqualsThePlainDivergence) {
   LanguageModel other = tiny_lm();
   const auto name = other.layers.front().weight_name;
-  auto changed = std::make_shared<graph::OverlaidParameters>(*tiny_lm().parameters, std::map<std::string, at::Tensor>{});
+  auto changed = std::make_shared<graph::OverlaidParameters>(*tiny_lm().parameters,
+                                                             std::map<std::string, at::Tensor>{});
   changed->set(name, tiny_lm().parameters->get(name) * 0.7);
   other.parameters = changed;
   const auto tokens = std::span(evaluation_tokens()).first(32);
   const auto result = evaluate_perplexity(other, tokens, {.context = 32}, &tiny_lm());
   const auto scores = [&](const LanguageModel& model) {
-    const at::Tensor ids = at::tensor(std::vector<int64_t>(tokens.begin(), tokens.end()), at::kLong).unsqueeze(0);
-    return at::log_softmax(graph::Runner(model.graph)(ids, *model.parameters)[0].slice(0, 0, 31).to(at::kDouble), -1);
+    const at::Tensor ids =
+        at::tensor(std::vector<int64_t>(tokens.begin(), tokens.end()), at::kLong).unsqueeze(0);
+    return at::log_softmax(
+        graph::Runner(model.graph)(ids, *model.parameters)[0].slice(0, 0, 31).to(at::kDouble), -1);
   };
   const at::Tensor p = scores(tiny_lm()), q = scores(other);
   const at::Tensor each = (p.exp() * (p - q)).sum(-1);
   EXPECT_NEAR(*result.kl_divergence, each.mean().item<double>(), 1e-5);
   EXPECT_GT(*result.kl_divergence, 1e-3);
   EXPECT_NEAR(*result.kl_error, each.std().item<double>() / std::sqrt(31.0), 1e-5);
-  EXPECT_NEAR(*result.top1_agreement, (p.argmax(-1) == q.argmax(-1)).to(at::kDouble).mean().item<double>(), 1e-12);
+  EXPECT_NEAR(*result.top1_agreement,
+              (p.argmax(-1) == q.argmax(-1)).to(at::kDouble).mean().item<double>(), 1e-12);
 }
 
 TEST(PerplexityFault, TooShortTextNamesBothLengths) {
   expect_error<c10::ValueError>(
-      [] { evaluate_perplexity(tiny_lm(), std::span(evaluation_tokens()).first(100), {.context = 256}); },
+      [] {
+        evaluate_perplexity(tiny_lm(), std::span(evaluation_tokens()).first(100), {.context = 256});
+      },
       {"100 tokens", "256", "longer text"});
 }
 
 TEST(PerplexityFault, OptionsThatContradictAreNamed) {
-  const auto run = [](const PerplexityOptions& options) { return [=] { evaluate_perplexity(tiny_lm(), evaluation_tokens(), options); }; };
+  const auto run = [](const PerplexityOptions& options) {
+    return [=] { evaluate_perplexity(tiny_lm(), evaluation_tokens(), options); };
+  };
   expect_error<c10::ValueError>(run({.context = 1}), {"context", "at least 2"});
   expect_error<c10::ValueError>(run({.context = 16, .stride = 4}), {"stride", "convention"});
-  expect_error<c10::ValueError>(run({.context = 16, .convention = Convention::kStride, .stride = 16}), {"stride", "1 to", "15"});
-  expect_error<c10::ValueError>(run({.context = 3, .convention = Convention::kLlamaCpp}), {"llama.cpp", "at least 4"});
+  expect_error<c10::ValueError>(
+      run({.context = 16, .convention = Convention::kStride, .stride = 16}),
+      {"stride", "1 to", "15"});
+  expect_error<c10::ValueError>(run({.context = 3, .convention = Convention::kLlamaCpp}),
+                                {"llama.cpp", "at least 4"});
 }
 
 TEST(PerplexityFault, TokenOutsideOfTheVocabularyIsNamed) {
   const std::vector<int64_t> tokens = {1, 2, 4096, 3};
-  expect_error<c10::ValueError>([&] { evaluate_perplexity(tiny_lm(), tokens, {.context = 4}); }, {"token 2", "4096"});
+  expect_error<c10::ValueError>([&] { evaluate_perplexity(tiny_lm(), tokens, {.context = 4}); },
+                                {"token 2", "4096"});
 }
 
 TEST(PerplexityFault, LogitThatIsNotFiniteNamesTheWindow) {
   LanguageModel broken = tiny_lm();
   const std::string name = "model.norm.weight";
-  auto changed = std::make_shared<graph::OverlaidParameters>(*tiny_lm().parameters, std::map<std::string, at::Tensor>{});
+  auto changed = std::make_shared<graph::OverlaidParameters>(*tiny_lm().parameters,
+                                                             std::map<std::string, at::Tensor>{});
   changed->set(name, at::full_like(tiny_lm().parameters->get(name), std::nan("")));
   broken.parameters = changed;
-  expect_error<c10::ValueError>([&] { evaluate_perplexity(broken, evaluation_tokens(), {.context = 64}); },
-                                {"window 0", "not finite"});
+  expect_error<c10::ValueError>(
+      [&] { evaluate_perplexity(broken, evaluation_tokens(), {.context = 64}); },
+      {"window 0", "not finite"});
 }
 
 TEST(PerplexityFault, AnotherVocabularyIsRefused) {
   LanguageModel other = tiny_lm();
   other.vocabulary_size = 17;
-  expect_error<c10::ValueError>([&] { evaluate_perplexity(tiny_lm(), evaluation_tokens(), {.context = 64}, &other); },
-                                {"vocabulary", "17", "4096"});
+  expect_error<c10::ValueError>(
+      [&] { evaluate_perplexity(tiny_lm(), evaluation_tokens(), {.context = 64}, &other); },
+      {"vocabulary", "17", "4096"});
 }
 
 TEST(PerplexityFault, BosOfAModelWithoutOneIsRefused) {
@@ -148,7 +170,9 @@ TEST(PerplexityFault, BosOfAModelWithoutOneIsRefused) {
   model.config.erase("bos_token_id");
   model.directory = "/nowhere";
   expect_error<c10::ValueError>(
-      [&] { evaluate_perplexity(model, evaluation_tokens(), {.context = 64, .bos = BosPolicy::kFirst}); },
+      [&] {
+        evaluate_perplexity(model, evaluation_tokens(), {.context = 64, .bos = BosPolicy::kFirst});
+      },
       {"/nowhere", "bos_token_id", "--bos none"});
 }
 
@@ -158,8 +182,10 @@ TEST(Text, FaultsOfATextAreNamed) {
   std::ofstream(path) << "";
   expect_error<c10::ValueError>([&] { read_tokens(tiny_lm(), path); }, {path.string(), "empty"});
   std::ofstream(path) << "abc\xff";
-  expect_error<c10::ValueError>([&] { read_tokens(tiny_lm(), path); }, {path.string(), "byte 3", "UTF-8"});
-  expect_error<c10::ValueError>([&] { read_tokens(tiny_lm(), directory / "absent"); }, {"absent", "No such file"});
+  expect_error<c10::ValueError>([&] { read_tokens(tiny_lm(), path); },
+                                {path.string(), "byte 3", "UTF-8"});
+  expect_error<c10::ValueError>([&] { read_tokens(tiny_lm(), directory / "absent"); },
+                                {"absent", "No such file"});
   LanguageModel dumb = tiny_lm();
   dumb.tokenizer = nullptr;
   std::ofstream(path) << "abc";
@@ -181,15 +207,20 @@ void expect_published(const Published& row) {
 }
 
 TEST(PublishedFigure, Stories260k) {
-  expect_published({"stories260k", "tinystories/eval.txt", {.context = 256, .bos = BosPolicy::kWindow}, 5.4206});
+  expect_published(
+      {"stories260k", "tinystories/eval.txt", {.context = 256, .bos = BosPolicy::kWindow}, 5.4206});
 }
 
 TEST(PublishedFigure, BabyLlama105) {
-  expect_published({"babyllama-105", "tinystories/eval.txt", {.context = 256, .bos = BosPolicy::kWindow}, 2.6050});
+  expect_published({"babyllama-105",
+                    "tinystories/eval.txt",
+                    {.context = 256, .bos = BosPolicy::kWindow},
+                    2.6050});
 }
 
 TEST(PublishedFigure, ShakespeareGpt2OnTheLastCharactersOfItsText) {
-  const auto directory = test_data("shakespeare-gpt2"), text = test_data("tinyshakespeare/input.txt");
+  const auto directory = test_data("shakespeare-gpt2"),
+             text = test_data("tinyshakespeare/input.txt");
   if (directory.empty() || text.empty()) GTEST_SKIP() << kNoData;
   std::ifstream file(text, std::ios::binary);
   std::string all((std::istreambuf_iterator<char>(file)), {});

@@ -9,11 +9,13 @@ namespace {
 using testing::expect_error;
 
 const LanguageModel& tiny_lm() {
-  static const LanguageModel model = load_language_model(testing::repository() / "assets/tiny-lm", {.resident = false});
+  static const LanguageModel model =
+      load_language_model(testing::repository() / "assets/tiny-lm", {.resident = false});
   return model;
 }
 
-// Patterns that are compared with layer names keep their place in the recipe, so it must outlive the plan.
+// Patterns that are compared with layer names keep their place in the recipe, so it must outlive
+// the plan.
 QuantizationPlan plan(const Recipe& recipe) { return plan_quantization(recipe, tiny_lm()); }
 
 std::vector<std::string> names(const QuantizationPlan& plan) {
@@ -43,7 +45,8 @@ TEST(Plan, WildcardNeverReachesTheHead) {
 
 TEST(Plan, HeadIsQuantizedWhenItIsNamed) {
   for (const std::string word : {"head", "lm_head"}) {
-    const Recipe recipe = parse_recipe("rules: [{layers: " + word + ", weight: {bits: 8}}]", "r.yaml");
+    const Recipe recipe =
+        parse_recipe("rules: [{layers: " + word + ", weight: {bits: 8}}]", "r.yaml");
     EXPECT_EQ(names(plan(recipe)), (std::vector<std::string>{"lm_head"}));
   }
 }
@@ -67,19 +70,24 @@ TEST(Plan, SolverWithAHessianNeedsCalibration) {
 }
 
 TEST(PlanFault, PatternWithoutAMatchNamesItsPlaceAndTheNearestLayer) {
-  expect_fault("rules:\n  - {layers: '*.qproj', weight: {bits: 4}}\n", {"r.yaml:2:14: ", "\"*.qproj\"", "did you mean \"*.q_proj\"?"});
+  expect_fault("rules:\n  - {layers: '*.qproj', weight: {bits: 4}}\n",
+               {"r.yaml:2:14: ", "\"*.qproj\"", "did you mean \"*.q_proj\"?"});
   expect_fault("rules:\n  - {layers: model.layers.0.self_attn.qproj, skip: true}\n",
                {"r.yaml:2:14: ", "did you mean \"model.layers.0.self_attn.q_proj\"?"});
-  expect_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n", {"r.yaml:2:23: ", "model.layers."});
+  expect_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n",
+               {"r.yaml:2:23: ", "model.layers."});
   expect_fault("rules: [{layers: 're:.*[.]qq', skip: true}]\n", {"r.yaml:1:18: ", "q_proj"});
 }
 
 TEST(PlanFault, GroupSizeThatDoesNotFitNamesTheLayer) {
-  expect_fault("rules:\n  - {weight: {bits: 4, granularity: group, group_size: 100}}\n",
-               {"r.yaml:2:5", "group_size 100", "256 inputs", "model.layers.0.self_attn.q_proj", "pad"});
+  expect_fault(
+      "rules:\n  - {weight: {bits: 4, granularity: group, group_size: 100}}\n",
+      {"r.yaml:2:5", "group_size 100", "256 inputs", "model.layers.0.self_attn.q_proj", "pad"});
 }
 
-TEST(PlanFault, RecipeThatSkipsEverythingIsRefused) { expect_fault("rules: [{skip: true}]\n", {"nothing to quantize"}); }
+TEST(PlanFault, RecipeThatSkipsEverythingIsRefused) {
+  expect_fault("rules: [{skip: true}]\n", {"nothing to quantize"});
+}
 
 TEST(Sizes, BitsAWeightCountCodesScalesAndZeroPoints) {
   NativeLayer layer{.name = "a", .weight_name = "a.weight", .shape = {64, 256}};

@@ -22,7 +22,8 @@ std::string slurp(const std::filesystem::path& path) {
 }
 
 int wait_for(pid_t child, double timeout_seconds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_seconds);
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_seconds);
   int status = 0;
   while (::waitpid(child, &status, WNOHANG) == 0) {
     if (std::chrono::steady_clock::now() > end) {
@@ -52,7 +53,8 @@ std::filesystem::path repository() { return std::filesystem::current_path(); }
 
 std::filesystem::path test_data(const std::string& name) {
   const char* configured = std::getenv("LACONIC_TEST_DATA");
-  const std::filesystem::path root = configured != nullptr ? configured : repository() / "../shared/data";
+  const std::filesystem::path root =
+      configured != nullptr ? configured : repository() / "../shared/data";
   return std::filesystem::exists(root / name) ? root / name : std::filesystem::path();
 }
 

@@ -17,8 +17,10 @@ void expect_error(Function&& function, const std::vector<std::string>& words) {
     function();
   } catch (const Error& error) {
     const std::string message = [&] {
-      if constexpr (std::is_base_of_v<c10::Error, Error>) return std::string(error.what_without_backtrace());
-      else return std::string(error.what());
+      if constexpr (std::is_base_of_v<c10::Error, Error>)
+        return std::string(error.what_without_backtrace());
+      else
+        return std::string(error.what());
     }();
     for (const std::string& word : words) EXPECT_THAT(message, ::testing::HasSubstr(word));
     return;
@@ -41,8 +43,9 @@ class TemporaryDirectory {
 /// The repository's root (tests run there).
 std::filesystem::path repository();
 
-/// Real models and texts that the repository does not carry: $LACONIC_TEST_DATA, or ../shared/data; empty
-/// when absent. Use: `const auto data = test_data("docs-lm"); if (data.empty()) GTEST_SKIP() << kNoData;`
+/// Real models and texts that the repository does not carry: $LACONIC_TEST_DATA, or ../shared/data;
+/// empty when absent. Use: `const auto data = test_data("docs-lm"); if (data.empty()) GTEST_SKIP()
+/// << kNoData;`
 std::filesystem::path test_data(const std::string& name);
 inline constexpr const char* kNoData = "test data absent: set LACONIC_TEST_DATA";
 

@@ -98,6 +98,14 @@ std::shared_ptr<const NativeDirectory> NativeDirectory::open(
   return native;
 }
 
+std::shared_ptr<const NativeDirectory> NativeDirectory::of_checkpoint(
+    const std::filesystem::path& directory) {
+  auto native = std::make_shared<NativeDirectory>();
+  native->path_ = directory;
+  native->tensors_ = Checkpoint::open(directory);
+  return native;
+}
+
 const NativeLayer* NativeDirectory::find(const std::string& layer_name) const {
   const auto found = index_.find(layer_name);
   return found == index_.end() ? nullptr : &layers_[found->second];

@@ -44,6 +44,11 @@ class NativeDirectory {
   /// naming the layer
   ///         when a stored tensor is absent or does not agree with its spec.
   static std::shared_ptr<const NativeDirectory> open(const std::filesystem::path& directory);
+  /// A Hugging Face directory seen as a native one in which nothing is quantized (the manifest is
+  /// null).
+  /// @throws c10::ValueError as Checkpoint::open.
+  static std::shared_ptr<const NativeDirectory> of_checkpoint(
+      const std::filesystem::path& directory);
 
   const std::filesystem::path& path() const { return path_; }
   const nlohmann::json& manifest() const { return manifest_; }  ///< laconic.json

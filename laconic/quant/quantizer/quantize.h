@@ -8,32 +8,40 @@ namespace laconic {
 
 /// The numbers of a quantizer for one tensor.
 /// Shapes broadcast against the grouped view of the tensor: per tensor []; per channel on axis a: 1
-/// everywhere but at a ([N, 1] for a weight [N, K] and axis 0); per group on axis a: the axis is split
-/// into (groups, 1) ([N, groups, 1] for axis 1); per token [..., 1].
+/// everywhere but at a ([N, 1] for a weight [N, K] and axis 0); per group on axis a: the axis is
+/// split into (groups, 1) ([N, groups, 1] for axis 1); per token [..., 1].
 struct QuantParameters {
-  at::Tensor scale;       ///< real units per code, > 0, floating
-  at::Tensor zero_point;  ///< in codes (whole or, for a float zero point, not); undefined when symmetric
+  at::Tensor scale;  ///< real units per code, > 0, floating
+  at::Tensor
+      zero_point;  ///< in codes (whole or, for a float zero point, not); undefined when symmetric
 };
 
 /// Finds scale and zero point of `x` by the spec's statistic.
-/// @param importance  same shape as `x` or broadcastable to it, >= 0; weights the squared error of a
+/// @param importance  same shape as `x` or broadcastable to it, >= 0; weights the squared error of
+/// a
 ///                    search (Mse); other statistics ignore it. Undefined: all ones.
 /// @throws c10::ValueError for NaN or infinity in `x`, or a shape the granularity does not fit.
-QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& importance = {});
+QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
+                                const at::Tensor& importance = {});
 
-/// clamp(round(x / scale + zero_point), q_min, q_max) in the shape of `x`; int8 for signed formats of at most
-/// 8 bits, uint8 for unsigned, else int32. No gradient.
-at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x, const QuantParameters& parameters);
+/// clamp(round(x / scale + zero_point), q_min, q_max) in the shape of `x`; int8 for signed formats
+/// of at most 8 bits, uint8 for unsigned, else int32. No gradient.
+at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
+                          const QuantParameters& parameters);
 
 /// (codes - zero_point) * scale in the shape of `codes` and the dtype of the scale.
-at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes, const QuantParameters& parameters);
+at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
+                      const QuantParameters& parameters);
 
-/// dequantize(quantize_codes(x)) with the spec's gradient with respect to x, scale and zero point; the
-/// dtype of `x`. Uses the fused kernel when the parts are known to it; equal bit for bit to the composed path.
-at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x, const QuantParameters& parameters);
+/// dequantize(quantize_codes(x)) with the spec's gradient with respect to x, scale and zero point;
+/// the dtype of `x`. Uses the fused kernel when the parts are known to it; equal bit for bit to the
+/// composed path.
+at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x,
+                         const QuantParameters& parameters);
 
 /// The meaning: ATen operations only.
-at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x, const QuantParameters& parameters);
+at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
+                                  const QuantParameters& parameters);
 
 /// Finds the parameters and quantizes with them: dynamic activations, round-to-nearest weights.
 at::Tensor fake_quantize_dynamic(const QuantSpec& spec, const at::Tensor& x);
