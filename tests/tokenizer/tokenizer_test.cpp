@@ -79,6 +79,78 @@ TEST(Tokenizer, BadFilesAreRefusedWithThePathOfTheFault) {
   }
 }
 
+// A tokenizer whose only fault, if any, is in `part`.
+std::string with(const std::string& part) {
+  return R"({"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0}}, )" + part + "}";
+}
+
+TEST(Tokenizer, BadPartsAreRefusedWithThePathOfTheFault) {
+  const std::vector<BadFile> files = {
+      {with(R"("normalizer": {"type": "NFX"})"), {"$.normalizer.type", "NFC"}},
+      {with(R"("normalizer": {"type": "Strip", "strip_left": 1, "strip_right": true})"),
+       {"strip_left", "true or false"}},
+      {with(R"("normalizer": {"type": "Precompiled", "precompiled_charsmap": "_"})"), {"base64"}},
+      {with(R"("normalizer": {"type": "Precompiled", "precompiled_charsmap": "////"})"),
+       {"precompiled_charsmap"}},
+      {with(R"("normalizer": {"type": "Replace", "pattern": {"Regex": "("}, "content": ""})"),
+       {"$.normalizer.pattern"}},
+      {with(R"("normalizer": {"type": "Replace", "pattern": {"Regex": "[a"}, "content": ""})"),
+       {"']'"}},
+      {with(R"("normalizer": {"type": "Replace", "pattern": {}, "content": ""})"),
+       {"String", "Regex"}},
+      {with(R"("pre_tokenizer": {"type": "Digits"})"), {"$.pre_tokenizer.individual_digits"}},
+      {with(R"("pre_tokenizer": {"type": "FixedLength", "length": 0})"), {"length", "got 0"}},
+      {with(R"("pre_tokenizer": {"type": "Punctuation", "behavior": "Lost"})"),
+       {"behavior", "Isolated"}},
+      {with(R"("pre_tokenizer": {"type": "Metaspace", "replacement": "ab"})"), {"one character"}},
+      {with(
+           R"("pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})"),
+       {"first"}},
+      {with(
+           R"("pre_tokenizer": {"type": "Metaspace", "replacement": "_", "add_prefix_space": false})"),
+       {"disagree"}},
+      {with(R"("pre_tokenizer": {"type": "Sequence", "pretokenizers": {}})"), {"an array"}},
+      {with(R"("post_processor": {"type": "BertProcessing", "cls": ["a"], "sep": ["b", 1]})"),
+       {"$.post_processor.cls"}},
+      {with(
+           R"("post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "B"}}], "special_tokens": {}})"),
+       {"single[0]", "no sequence B"}},
+      {with(R"("decoder": {"type": "Magic"})"), {"$.decoder.type", "ByteLevel"}},
+      {with(R"("added_tokens": [{"id": -1}])"), {"$.added_tokens[0].id"}},
+      {with(R"("added_tokens": [{"id": 1, "content": 3}])"),
+       {"$.added_tokens[0].content", "a string"}},
+      {with(R"("version": "2.0")"), {"$.version"}},
+  };
+  for (const BadFile& file : files) {
+    SCOPED_TRACE(file.json.substr(60));
+    expect_error<c10::ValueError>([&] { make(file.json); }, file.words);
+  }
+}
+
+TEST(Tokenizer, PatternThatBacktracksWithoutEndIsAnError) {
+  const auto tokenizer = make(with(
+      R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a|aa)+$b"}, "behavior": "Isolated", "invert": false})"));
+  expect_error<c10::ValueError>([&] { tokenizer->encode(std::string(400, 'a')); },
+                                {"bounded work", "(a|aa)+$b"});
+}
+
+TEST(Tokenizer, CharactersWithoutAnIdNeedAnUnknownToken) {
+  const auto tokenizer = make(R"({"model": {"type": "Unigram", "vocab": [["a", 0]]}})");
+  expect_error<c10::ValueError>([&] { tokenizer->encode("ab"); }, {"\"b\"", "no unknown token"});
+  const auto unknown =
+      make(R"({"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"a": 0}}})");
+  expect_error<c10::ValueError>([&] { unknown->encode("b"); }, {"not in the vocabulary"});
+}
+
+TEST(Tokenizer, AMillionEqualLettersAreJoinedLikeAFew) {
+  const auto tokenizer = make(
+      R"({"model": {"type": "BPE", "vocab": {"a": 0, "aa": 1, "aaaa": 2}, "merges": ["a a", "aa aa"]}})");
+  EXPECT_THAT(tokenizer->encode("aaaaaaa"), ElementsAre(2, 1, 0));
+  const auto ids = tokenizer->encode(std::string(1'000'003, 'a'));
+  EXPECT_EQ(ids.size(), 250'002u);
+  EXPECT_EQ(ids.back(), 0);
+}
+
 TEST(Tokenizer, OtherImplementationsAgreeIdForId) {
   const char* python = std::getenv("LACONIC_PYTHON");
   if (python == nullptr)

@@ -146,3 +146,41 @@ def part_tokenizers():
         "named": r"(?<q>['\"]).*?\k<q>", "bracket": r"[]a]|[a\]b-d]|[\p{P}\s]+|[^\S\r\n]+", "insensitive": r"(?i)hello|(?i:don't)|stra\u00dfe",
     }.items():
         yield f"regex-{name}", characters(pre_tokenizer=p.Split(Regex(expression), "isolated"))
+
+
+SENTENCE_MODELS = {
+    "spm-unigram": dict(model_type="unigram", vocab_size=800, user_defined_symbols=["foobar", "<sep>", "a b"]),
+    "spm-unigram-bytes": dict(model_type="unigram", vocab_size=900, byte_fallback=True, normalization_rule_name="nmt_nfkc_cf"),
+    "spm-bpe": dict(model_type="bpe", vocab_size=900, user_defined_symbols=["foo", "foobar", "<mask>"]),
+    "spm-bpe-llama": dict(model_type="bpe", vocab_size=1000, byte_fallback=True, normalization_rule_name="identity",
+                          remove_extra_whitespaces=False, split_digits=True, allow_whitespace_only_pieces=True),
+    "spm-bpe-suffix": dict(model_type="bpe", vocab_size=700, treat_whitespace_as_suffix=True),
+    "spm-unigram-plain": dict(model_type="unigram", vocab_size=700, add_dummy_prefix=False),
+}
+
+
+def sentence_models(root, directory):
+    """Trains SentencePiece models; gives name and path of each tokenizer.model."""
+    import sentencepiece
+    files = ",".join(str(p) for p in sorted((root / "assets" / "text").glob("*.txt")))
+    for name, options in SENTENCE_MODELS.items():
+        path = directory / f"{name}.model"
+        sentencepiece.SentencePieceTrainer.train(input=files, model_prefix=str(path.with_suffix("")), minloglevel=2,
+                                                 num_threads=1, hard_vocab_limit=False, **options)
+        yield name, path
+
+
+def converted_unigram(path, scheme):
+    """tokenizer.json of a SentencePiece Unigram model, as transformers converts it."""
+    from sentencepiece import sentencepiece_model_pb2 as schema
+    proto = schema.ModelProto()
+    proto.ParseFromString(path.read_bytes())
+    vocab = [(piece.piece, piece.score) for piece in proto.pieces]
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=proto.trainer_spec.unk_id, byte_fallback=proto.trainer_spec.byte_fallback))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
+                                                 normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
+    return tokenizer

@@ -7,12 +7,27 @@
 #include "laconic/base/mapped_file.h"
 #include "laconic/file/json/json.h"
 #include "laconic/load/tokenizer/pipeline.h"
+#include "laconic/load/tokenizer/sentencepiece/sentencepiece.h"
 
 namespace laconic {
 namespace {
 
 std::string_view text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+// tokenizer_config.json may say which ends a text gets; without it the sentence start alone, as
+// Llama has it.
+tokenizer::SentenceEnds read_ends(const std::filesystem::path& directory) {
+  tokenizer::SentenceEnds ends;
+  const auto path = directory / "tokenizer_config.json";
+  if (!std::filesystem::exists(path)) return ends;
+  const nlohmann::json document = read_json_file(path);
+  const std::string where = path.string();
+  const tokenizer::JsonField config(document, where);
+  ends.bos = config.boolean_or("add_bos_token", ends.bos);
+  ends.eos = config.boolean_or("add_eos_token", ends.eos);
+  return ends;
 }
 
 }  // namespace
@@ -26,7 +41,8 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& di
       std::filesystem::exists(model), "[tokenizer] ", directory.string(),
       ": expected tokenizer.json or tokenizer.model, got neither. Copy the tokenizer of the model "
       "there.");
-  return from_sentencepiece(text_of(*MappedFile::open(model)), model.string());
+  return tokenizer::make_sentencepiece(text_of(*MappedFile::open(model)), model.string(),
+                                       read_ends(directory));
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view json,
@@ -35,9 +51,9 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view json,
   return std::make_shared<tokenizer::Pipeline>(tokenizer::JsonField(document, where));
 }
 
-std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view,
+std::shared_ptr<const Tokenizer> Tokenizer::from_sentencepiece(std::string_view bytes,
                                                                const std::string& where) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, "[tokenizer] ", where, ": tokenizer.model is not read yet.");
+  return tokenizer::make_sentencepiece(bytes, where);
 }
 
 }  // namespace laconic

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "laconic/load/tokenizer/text/new_code_points.h"
 #include "laconic/load/tokenizer/text/utf8.h"
 
 namespace laconic::tokenizer {
@@ -16,10 +17,21 @@ namespace {
 constexpr std::string_view kSpace =
     "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{"
     "3000}";
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// Members of \w inside a class.
+const std::string& word_members() {
+  static const std::string members = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" + new_members("L") + new_members("M") +
+                                     new_members("Nd") + new_members("Nl");
+  return members;
+}
+
+// Outside of a class, and for word edges, Oniguruma counts the superscripts and fractions of Latin-1 too.
+const std::string& bare_word_members() {
+  static const std::string members = word_members() + "\\xb2\\xb3\\xb9\\xbc-\\xbe";
+  return members;
+}
 
 // Names that the two libraries spell or mean differently, lower case without separators.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 56> kProperties = {{
+constexpr std::pair<std::string_view, std::string_view> kProperties[] = {
     {"letter", "L"},
     {"casedletter", "L&"},
     {"lc", "L&"},
@@ -76,7 +88,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 56> kPropert
     {"arabic", "sc:Arabic"},
     {"devanagari", "sc:Devanagari"},
     {"common", "sc:Common"},
-}};
+};
 
 // Scripts beyond the table above: any name that PCRE2 knows as a script is asked for as one.
 constexpr std::array<std::string_view, 24> kScripts = {
@@ -95,17 +107,44 @@ std::string plain_name(std::string_view name) {
   return plain;
 }
 
-std::string property(std::string_view name, bool negated) {
-  if (name.starts_with('^')) return property(name.substr(1), !negated);
+// What PCRE2 calls the property that Oniguruma calls `name`.
+std::string pcre2_name(std::string_view name) {
   const std::string plain = plain_name(name);
-  std::string meaning(name);
+  if (plain == "lc") return "L&";
   for (const auto& [from, to] : kProperties) {
-    if (plain == from) meaning = to;
+    if (plain == from) return std::string(to);
   }
-  if (std::find(kScripts.begin(), kScripts.end(), plain) != kScripts.end()) {
-    meaning = "sc:" + plain;
+  const bool script = std::find(kScripts.begin(), kScripts.end(), plain) != kScripts.end();
+  return script ? "sc:" + plain : std::string(name);
+}
+
+// Younger code points of the property that PCRE2 calls `name`.
+std::string younger_members(std::string_view name) {
+  if (name.size() <= 2 && name != "L&" && name != "C" && name != "Cn") return new_members(name);
+  if (name == "L&") return new_members("Lu") + new_members("Ll") + new_members("Lt");
+  if (name == "Uppercase") return new_members("Lu");
+  if (name == "Lowercase") return new_members("Ll");
+  if (name == "Alphabetic") {  // the first two runs became alphabetic later
+    return "\\x{363}-\\x{36f}\\x{1dd3}-\\x{1de6}" + new_members("L") + new_members("Nl") +
+           new_members("Mc");
   }
-  return (negated ? "\\P{" : "\\p{") + meaning + "}";
+  if (name == "sc:Han") return "\\x{2ebf0}-\\x{2ee5d}";
+  if (name == "sc:Latin") return "\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}";
+  if (name == "sc:Cyrillic") return "\\x{1c89}\\x{1c8a}";
+  return "";
+}
+
+// Members of a class for the property; only good where it is not negated.
+std::string property_members(std::string_view name) {
+  const std::string plain = plain_name(name);
+  if (plain == "word") return word_members();
+  if (plain == "alnum") return property_members("alpha") + property_members("Nd");
+  if (plain == "punct") return property_members("P") + property_members("S");
+  if (plain == "xdigit" || plain == "asciihexdigit") return "0-9a-fA-F";
+  if (plain == "ascii") return "\\x00-\\x7f";
+  if (plain == "blank") return "\\p{Zs}\\t";
+  const std::string known = pcre2_name(name);
+  return "\\p{" + known + "}" + younger_members(known);
 }
 
 /// Reads one expression from left to right, writing its translation.
@@ -205,20 +244,45 @@ class Translator {
   // An escape outside of a class.
   std::string escape() {
     const std::string inside = class_escape();
-    if (inside == "\\s") return "[" + std::string(kSpace) + "]";
-    if (inside == "\\S") return "[^" + std::string(kSpace) + "]";
-    if (inside == "\\w") return "[" + std::string(kWord) + "]";
-    if (inside == "\\W") return "[^" + std::string(kWord) + "]";
-    if (inside == "\\h") return "[0-9a-fA-F]";
-    if (inside == "\\H") return "[^0-9a-fA-F]";
-    return property_or(inside);
+    if (inside == "\\b" || inside == "\\B") return word_edge(inside == "\\b");
+    if (inside == "\\w" || inside == "\\W") {
+      return (inside == "\\W" ? "[^" : "[") + bare_word_members() + "]";
+    }
+    const auto [members, negated] = members_of(inside);
+    if (members.empty()) return inside;
+    return (negated ? "[^" : "[") + members + "]";
   }
 
-  static std::string property_or(const std::string& escape) {
-    if (escape.size() > 4 && (escape.starts_with("\\p{") || escape.starts_with("\\P{"))) {
-      return property(std::string_view(escape).substr(3, escape.size() - 4), escape[1] == 'P');
+  // \b and \B by Oniguruma's idea of a word.
+  static std::string word_edge(bool edge) {
+    const std::string word = "[" + bare_word_members() + "]";
+    return edge ? "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))"
+                : "(?:(?<=" + word + ")(?=" + word + ")|(?<!" + word + ")(?!" + word + "))";
+  }
+
+  // What an escape for a set of characters stands for; no members for other escapes.
+  static std::pair<std::string, bool> members_of(const std::string& escape) {
+    if (escape.size() < 2) return {"", false};
+    const bool negated = std::isupper(static_cast<unsigned char>(escape[1])) != 0;
+    switch (std::tolower(static_cast<unsigned char>(escape[1]))) {
+      case 's':
+        return {std::string(kSpace), negated};
+      case 'w':
+        return {word_members(), negated};
+      case 'h':
+        return {"0-9a-fA-F", negated};
+      case 'd':
+        return {property_members("Nd"), negated};
+      case 'p':
+        break;
+      default:
+        return {"", false};
     }
-    return escape;
+    if (escape.size() < 5 || escape[2] != '{') return {"", false};
+    std::string_view name = std::string_view(escape).substr(3, escape.size() - 4);
+    const bool inverted = name.starts_with('^');
+    if (inverted) name.remove_prefix(1);
+    return {property_members(name), negated != inverted};
   }
 
   // The characters of an escape as they stand.
@@ -245,7 +309,7 @@ class Translator {
 
   std::string character_class();
   std::string class_operand(std::vector<std::string>& nested);
-  std::string class_member();
+  std::string class_member(std::vector<std::string>& nested);
 
   std::string_view source_;
   const std::string& where_;
@@ -255,35 +319,27 @@ class Translator {
   std::vector<size_t> groups_;  // where the open groups start in out_
 };
 
-// One escape, POSIX name or character inside a class.
-std::string Translator::class_member() {
-  if (starts_with("[:")) {
-    const size_t close = source_.find(":]", at_);
-    if (close != std::string_view::npos) {
-      const std::string name(source_.substr(at_ + 2, close - at_ - 2));
-      at_ = close + 2;
-      if (name == "word") return std::string(kWord);
-      if (name == "space") return std::string(kSpace);
-      if (name == "alnum") return "\\p{Alphabetic}\\p{Nd}";
-      if (name == "xdigit") return "0-9a-fA-F";
-      return name == "punct" || name == "graph" || name == "print" || name == "blank" ||
-                     name == "ascii"
-                 ? "[:" + name + ":]"
-                 : property(name.starts_with('^') ? name.substr(1) : name, name.starts_with('^'));
-    }
+// One escape, POSIX name or character inside a class. Negated sets go to `nested`: a class holds
+// members only.
+std::string Translator::class_member(std::vector<std::string>& nested) {
+  std::pair<std::string, bool> set;
+  if (const size_t close = source_.find(":]", at_);
+      starts_with("[:") && close != std::string_view::npos) {
+    set = members_of("\\p{" + std::string(source_.substr(at_ + 2, close - at_ - 2)) + "}");
+    at_ = close + 2;
+  } else if (source_[at_] == '\\') {
+    const std::string escape = class_escape();
+    set = members_of(escape);
+    if (set.first.empty()) return escape;
+  } else {
+    const size_t start = at_;
+    at_ += sequence_length(source_[at_]);
+    const std::string_view member = source_.substr(start, at_ - start);
+    return member == "[" ? "\\[" : std::string(member);
   }
-  if (source_[at_] == '\\') {
-    const std::string inside = class_escape();
-    if (inside == "\\s") return std::string(kSpace);
-    if (inside == "\\S") return "\\P{White_Space}";
-    if (inside == "\\w") return std::string(kWord);
-    if (inside == "\\h") return "0-9a-fA-F";
-    return property_or(inside);
-  }
-  const size_t start = at_;
-  at_ += sequence_length(source_[at_]);
-  const std::string_view member = source_.substr(start, at_ - start);
-  return member == "[" ? "\\[" : std::string(member);
+  if (!set.second) return set.first;
+  nested.push_back("[^" + set.first + "]");
+  return "";
 }
 
 // What stands between two && of a class: plain members; classes inside go to `nested`.
@@ -293,7 +349,7 @@ std::string Translator::class_operand(std::vector<std::string>& nested) {
     if (source_[at_] == '[' && !starts_with("[:")) {
       nested.push_back(character_class());
     } else {
-      members += class_member();
+      members += class_member(nested);
     }
   }
   return members;

@@ -12,6 +12,7 @@
 #include <array>
 #include <memory>
 
+#include "laconic/load/tokenizer/text/new_code_points.h"
 #include "laconic/load/tokenizer/text/utf8.h"
 
 namespace laconic::tokenizer {
@@ -21,11 +22,11 @@ UChar32 icu_point(char32_t c) { return static_cast<UChar32>(c); }
 
 uint32_t category_mask(char32_t c) { return U_GET_GC_MASK(icu_point(c)); }
 
-// False for code points that Unicode 8 had not assigned yet.
-bool in_unicode_8(char32_t c) {
+// True for code points that Unicode had assigned by this version.
+bool assigned_by(char32_t c, uint8_t major) {
   UVersionInfo age;
   u_charAge(icu_point(c), age);
-  return age[0] >= 1 && age[0] <= 8;
+  return age[0] >= 1 && age[0] <= major;
 }
 
 void check(UErrorCode status, const char* what) {
@@ -54,6 +55,34 @@ const icu::Normalizer2& base_normalizer(NormalForm form) {
   return *found;
 }
 
+// The package normalizes as Unicode 9 did: younger code points stay as they are.
+const icu::Normalizer2& normalizer(NormalForm form) {
+  static const icu::UnicodeSet* const known = [] {
+    UErrorCode status = U_ZERO_ERROR;
+    auto* set = new icu::UnicodeSet("[:age=9.0:]", status);
+    check(status, "make a set");
+    return set->freeze();
+  }();
+  static const std::array<icu::FilteredNormalizer2, 4> all = {
+      icu::FilteredNormalizer2(base_normalizer(NormalForm::kNfc), *known),
+      icu::FilteredNormalizer2(base_normalizer(NormalForm::kNfd), *known),
+      icu::FilteredNormalizer2(base_normalizer(NormalForm::kNfkc), *known),
+      icu::FilteredNormalizer2(base_normalizer(NormalForm::kNfkd), *known),
+  };
+  return all[static_cast<size_t>(form)];
+}
+
+/// Lower case that Unicode 15.1 to 17 added, as runs with one distance.
+struct NewLowercase {
+  char32_t first, last, lower;
+};
+constexpr NewLowercase kNewLowercase[] = {
+    {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},  {0xA7CC, 0xA7CC, 0xA7CD},
+    {0xA7CE, 0xA7CE, 0xA7CF},    {0xA7D2, 0xA7D2, 0xA7D3}, {0xA7D4, 0xA7D4, 0xA7D5},
+    {0xA7DA, 0xA7DA, 0xA7DB},    {0xA7DC, 0xA7DC, 0x19B},  {0x10D50, 0x10D65, 0x10D70},
+    {0x16EA0, 0x16EB8, 0x16EBB},
+};
+
 }  // namespace
 
 bool is_whitespace(char32_t c) { return u_isUWhiteSpace(icu_point(c)); }
@@ -62,29 +91,41 @@ bool is_word(char32_t c) {
   if (c < 0x80) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
   }
+  const std::string_view young = new_category(c);
+  if (!young.empty()) return young[0] == 'L' || young[0] == 'M' || young == "Nd" || young == "Nl";
   return u_isUAlphabetic(icu_point(c)) || c == 0x200C || c == 0x200D ||
          (category_mask(c) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
 }
 
-bool is_numeric(char32_t c) { return (category_mask(c) & U_GC_N_MASK) != 0; }
+bool is_numeric(char32_t c) {
+  const bool unicode_17 = (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6);
+  return (category_mask(c) & U_GC_N_MASK) != 0 || unicode_17 || new_category(c).starts_with('N');
+}
 
 bool is_punctuation(char32_t c) {
   if (c < 0x80) {
     return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
            (c >= 123 && c <= 126);
   }
-  return (category_mask(c) & U_GC_P_MASK) != 0 && in_unicode_8(c);
+  if (c == 0x166D || c == 0x111C9) return true;  // their categories changed after Unicode 8
+  return (category_mask(c) & U_GC_P_MASK) != 0 && assigned_by(c, 8);
 }
 
 bool is_control(char32_t c) {
-  return (category_mask(c) & (U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK)) != 0 && in_unicode_8(c);
+  return (category_mask(c) & (U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK)) != 0 &&
+         assigned_by(c, 8);
 }
 
 bool is_nonspacing_mark(char32_t c) {
-  return (category_mask(c) & U_GC_MN_MASK) != 0 && in_unicode_8(c);
+  if (c == 0x1734) return true;  // changed after Unicode 8, as those below
+  if (c == 0x1885 || c == 0x1886 || c == 0xA9BD || c == 0x111C9) return false;
+  return (category_mask(c) & U_GC_MN_MASK) != 0 && assigned_by(c, 8);
 }
 
-bool is_combining_mark(char32_t c) { return (category_mask(c) & U_GC_M_MASK) != 0; }
+bool is_combining_mark(char32_t c) {
+  if (c == 0x1CF2 || c == 0x1CF3) return true;  // changed after Unicode 9, as the next
+  return (category_mask(c) & U_GC_M_MASK) != 0 && c != 0x111C9 && assigned_by(c, 9);
+}
 
 bool is_chinese(char32_t c) {
   return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
@@ -96,24 +137,29 @@ bool is_chinese(char32_t c) {
 void append_lowercase(std::string& text, char32_t c) {
   if (c == 0x130) {  // the only code point whose lower case is two
     text += "i\u0307";
-  } else {
-    append_utf8(text, static_cast<char32_t>(u_tolower(icu_point(c))));
+    return;
   }
+  for (const NewLowercase& run : kNewLowercase) {
+    if (c >= run.first && c <= run.last) return append_utf8(text, c - run.first + run.lower);
+  }
+  append_utf8(text, static_cast<char32_t>(u_tolower(icu_point(c))));
 }
 
 std::string normal_form(std::string_view text, NormalForm form) {
   UErrorCode status = U_ZERO_ERROR;
   std::string normal;
   icu::StringByteSink<std::string> sink(&normal, static_cast<int32_t>(text.size()));
-  base_normalizer(form).normalizeUTF8(
+  normalizer(form).normalizeUTF8(
       0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())), sink, nullptr, status);
   check(status, "normalize");
   return normal;
 }
 
 int script_class(char32_t c) {
-  if (c == ' ') return kAnyScript;
+  if (c == ' ' || !assigned_by(c, 9)) return kAnyScript;
   if (c == 0x30FC) return USCRIPT_HAN;
+  if (c == 0x953 || c == 0x954) return USCRIPT_DEVANAGARI;  // changed after Unicode 9, as the next
+  if (c == 0x589 || c == 0x61C) return USCRIPT_COMMON;
   UErrorCode status = U_ZERO_ERROR;
   const UScriptCode script = uscript_getScript(icu_point(c), &status);
   if (script == USCRIPT_UNKNOWN) return kAnyScript;
