@@ -66,6 +66,8 @@ namespace {
 
 YAML::Node parse_value(const Setting& setting) {
   if (setting.value.empty()) return YAML::Node(std::string());
+  // A pattern such as *.q_proj is a word here, not an alias of YAML.
+  if (setting.value.starts_with('*')) return YAML::Node(setting.value);
   return without_marks(parse_yaml(setting.value, "--set " + setting.text));
 }
 

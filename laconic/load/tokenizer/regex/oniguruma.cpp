@@ -19,12 +19,13 @@ constexpr std::string_view kSpace =
     "3000}";
 // Members of \w inside a class.
 const std::string& word_members() {
-  static const std::string members = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" + new_members("L") + new_members("M") +
-                                     new_members("Nd") + new_members("Nl");
+  static const std::string members = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" + new_members("L") +
+                                     new_members("M") + new_members("Nd") + new_members("Nl");
   return members;
 }
 
-// Outside of a class, and for word edges, Oniguruma counts the superscripts and fractions of Latin-1 too.
+// Outside of a class, and for word edges, Oniguruma counts the superscripts and fractions of
+// Latin-1 too.
 const std::string& bare_word_members() {
   static const std::string members = word_members() + "\\xb2\\xb3\\xb9\\xbc-\\xbe";
   return members;
