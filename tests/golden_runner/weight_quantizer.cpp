@@ -86,8 +86,8 @@ at::Tensor statistic(Work& work) {
   return found.reshape(work.shape);
 }
 
-at::Tensor fixed_threshold(const Work& work, double value) {
-  return torch::full(work.shape, value, work.weight.options().requires_grad(false));
+at::Tensor fixed_threshold(const Work& work, double value, at::IntArrayRef shape = {}) {
+  return torch::full(shape, value, work.weight.options().requires_grad(false));
 }
 
 at::Tensor find_scale(Work& work) {
@@ -106,12 +106,14 @@ at::Tensor find_scale(Work& work) {
     case ScaleSource::kParameterFromStats:
       return used(work.learn("scale_value", stored(statistic(work))));
     case ScaleSource::kParameter:
-      return used(work.learn("scale_value", stored(fixed_threshold(work, quantizer.scale_init))));
+      return used(work.learn("scale_value",
+                             stored(fixed_threshold(work, quantizer.scale_init, work.shape))));
     case ScaleSource::kConst:
       return used(stored(fixed_threshold(work, quantizer.scale_init)));
     case ScaleSource::kAffineStats:
-      return used(stored(statistic(work)) *
-                  work.learn("affine_weight", fixed_threshold(work, quantizer.affine_init)));
+      return used(
+          stored(statistic(work)) *
+          work.learn("affine_weight", fixed_threshold(work, quantizer.affine_init, work.shape)));
     case ScaleSource::kHe: {
       const double fan_in =
           static_cast<double>(work.weight.numel()) / static_cast<double>(work.weight.size(0));

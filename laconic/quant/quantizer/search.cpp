@@ -61,8 +61,6 @@ at::Tensor best_on_grid(const at::Tensor& left, const at::Tensor& right, int64_t
   return best;
 }
 
-constexpr double kSmallestPart = 20;
-
 // The proximal step of |error|^p: small errors become 0.
 at::Tensor shrunk(const at::Tensor& error, double p, double beta) {
   const auto size = error.abs();
@@ -75,16 +73,17 @@ at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem
   const Statistic start = asymmetric(spec) ? Statistic(MinMax{}) : Statistic(AbsMax{});
   const auto full =
       at_least(row_statistic(start, problem.rows, problem.rows), statistic_scale(spec).minimum);
-  return best_on_grid(
-      full / kSmallestPart, full, mse.grid_points, [&](const at::Tensor& statistic) {
-        return squared_error(spec, problem, scale_at(spec, problem, statistic), problem.minimum);
-      });
+  return best_on_grid(full / static_cast<double>(mse.grid_points), full, mse.grid_points,
+                      [&](const at::Tensor& statistic) {
+                        return squared_error(spec, problem, scale_at(spec, problem, statistic),
+                                             problem.minimum);
+                      });
 }
 
 at::Tensor search_minimum(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem,
                           const at::Tensor& scale) {
   return best_on_grid(
-      problem.minimum, problem.minimum / kSmallestPart, mse.grid_points,
+      problem.minimum, problem.minimum / static_cast<double>(mse.grid_points), mse.grid_points,
       [&](const at::Tensor& minimum) { return squared_error(spec, problem, scale, minimum); });
 }
 

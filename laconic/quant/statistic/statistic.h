@@ -61,9 +61,9 @@ struct MeanSigma {
   bool operator==(const MeanSigma&) const = default;
 };
 
-/// Grid search from a start (absmax, or min-max with a zero point) down to 1/20 of it for the least
-/// squared error of the whole quantizer, weighted by importance when one is given; the zero point
-/// is searched after the scale.
+/// Search over k / grid_points of the full range (absmax, or min-max with a zero point), k = 1 ...
+/// grid_points, for the least squared error of the whole quantizer, weighted by importance when one
+/// is given; the zero point is searched after the scale, likewise.
 struct Mse {
   static constexpr std::string_view kName = "mse";
   int64_t grid_points = 20;

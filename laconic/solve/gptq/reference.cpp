@@ -4,10 +4,12 @@
 #include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "laconic/solve/gptq/scale_table.h"
 #include "laconic/solve/problem.h"
@@ -54,6 +56,12 @@ struct ColumnParameters {
     if (found.zero_point.defined())
       table.zero_point.narrow(1, group, columns.scale.size(1)).copy_(columns.zero_point);
   }
+  /// Scale and zero point of column j, [out].
+  std::pair<at::Tensor, at::Tensor> at(int64_t j) const {
+    const int64_t group = table.group[j].item<int64_t>();
+    const at::Tensor s = table.scale.select(1, group);
+    return {s, table.zero_point.defined() ? table.zero_point.select(1, group) : s * 0};
+  }
   bool changes_at(int64_t j) const {
     if (problem.parameters) return false;
     if (options.group_scales == GroupScales::kLive) return true;
@@ -84,18 +92,23 @@ LayerSolution solve_reference(const LayerProblem& problem, const GptqOptions& op
     columns.table.zero_point = columns.table.zero_point.clone();
   const CodeRange range = code_range(problem.spec.format);
   at::Tensor codes = at::empty_like(W);
-  for (int64_t i = 0; i < K; ++i) {
-    const int64_t j = order[i].item<int64_t>();
-    if (columns.changes_at(j)) columns.find(W, j);
-    const int64_t group = columns.table.group[j].item<int64_t>();
-    const at::Tensor s = columns.table.scale.select(1, group);
-    const at::Tensor z =
-        columns.table.zero_point.defined() ? columns.table.zero_point.select(1, group) : s * 0;
-    const at::Tensor w = W.select(1, j);
-    const at::Tensor code = (w / s + z).round().clamp(range.q_min, range.q_max);
-    const at::Tensor e = (w - (code - z) * s) / U[i][i];
-    codes.select(1, j).copy_(code);
-    W.index_add_(1, order.narrow(0, i, K - i), e.outer(U[i].narrow(0, i, K - i)), -1);
+  for (int64_t begin = 0; begin < K; begin += options.block_size) {
+    const int64_t end = std::min(begin + options.block_size, K);
+    const at::Tensor E = at::zeros({W.size(0), end - begin}, W.options());
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t j = order[i].item<int64_t>();
+      if (columns.changes_at(j)) columns.find(W, j);
+      const auto [s, z] = columns.at(j);
+      const at::Tensor w = W.select(1, j);
+      const at::Tensor code = (w / s + z).round().clamp(range.q_min, range.q_max);
+      const at::Tensor e = (w - (code - z) * s) / U[i][i];
+      codes.select(1, j).copy_(code);
+      E.select(1, i - begin).copy_(e);
+      W.index_add_(1, order.narrow(0, i, end - i), e.outer(U[i].narrow(0, i, end - i)), -1);
+    }
+    // Columns behind the block change at its end only: it matters to kLive, which looks at them.
+    W.index_add_(1, order.narrow(0, end, K - end),
+                 E.mm(U.narrow(0, begin, end - begin).narrow(1, end, K - end)), -1);
   }
   if (options.group_scales == GroupScales::kLive && !problem.parameters) {
     solution.parameters = problem_parameters(problem, W.to(at::kFloat));
