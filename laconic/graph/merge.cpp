@@ -67,6 +67,15 @@ class Merger {
     return *size;
   }
 
+  Argument merge_tensor(const at::Tensor& x, const at::Tensor& y) const {
+    const bool same =
+        x.defined() == y.defined() && (!x.defined() || (x.dtype() == y.dtype() && x.equal(y)));
+    TORCH_CHECK_VALUE(same, where(), "a tensor made in forward for ", first_.nodes[id_].target,
+                      " depends on the shape: expected the same numbers for ", shape(a_), " and ",
+                      shape(b_), ". Compute it from the input, or with zeros, full, arange.");
+    return c10::IValue(x);
+  }
+
   Argument merge_constant(const c10::IValue& x, const c10::IValue& y) const {
     if (x.isInt() && y.isInt()) return merge_int(x.toInt(), y.toInt());
     if (x.isIntList() && y.isIntList() && x.toIntVector() != y.toIntVector()) {
@@ -77,6 +86,7 @@ class Merger {
       for (size_t i = 0; i < p.size(); ++i) list.push_back(merge_int(p[i], q[i]));
       return list;
     }
+    if (x.isTensor() && y.isTensor()) return merge_tensor(x.toTensor(), y.toTensor());
     std::ostringstream p, q;  // IValue's == compares some kinds by identity
     p << x, q << y;
     TORCH_CHECK_VALUE(p.str() == q.str(), where(), "a constant of ", first_.nodes[id_].target,

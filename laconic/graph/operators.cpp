@@ -129,9 +129,6 @@ at::Tensor attention_kernel(const at::Tensor& q, const at::Tensor& k, const at::
                     ".");
   TORCH_CHECK_VALUE(!window || *window > 0, "[attention] window: expected at least 1, got ",
                     *window, ".");
-  if (q.is_meta())
-    return q.new_empty(
-        {q.size(0), heads, q.size(2), v.size(3)});  // LibTorch lacks it outside Python
   // The memory-saving kernel of the CPU wants equal numbers of heads; copies of k and v are small
   // beside q k^T.
   const auto spread = [&](const at::Tensor& x) {
