@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace laconic::kernel {
+
+/// A contiguous tensor as rows of runs that share a scale: run j of row r has the scale
+/// (r % period) * groups() + j. The last run of a row may be shorter than the others.
+struct ScaleRuns {
+  int64_t rows = 0, length = 0;  ///< the tensor has rows * length elements
+  int64_t group = 0;             ///< elements of a run, 1 to length
+  int64_t period = 0;            ///< rows that have scales of their own
+  int64_t groups() const { return (length + group - 1) / group; }
+  int64_t scales() const { return period * groups(); }
+};
+
+/// The codes that there are, and how real numbers become codes: scale and zero point by run.
+struct AffineCodes {
+  at::Tensor scale;       ///< [scales] float32, contiguous
+  at::Tensor zero_point;  ///< the same, or undefined: none
+  float q_min = 0, q_max = 0;
+};
+
+// x: float32, contiguous. code = clamp(round(x / scale + zero_point)), half to even; NaN stays NaN.
+
+/// (code - zero_point) * scale: float32 in the shape of `x`.
+at::Tensor fake_quantize_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes);
+
+/// The codes as int8 (q_min < 0) or uint8; q_max - q_min < 256, `x` finite.
+at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes);
+
+/// Smallest and largest element of every scale; a short last run counts as filled with zeros.
+struct Extremes {
+  at::Tensor low, high;    ///< [scales] float32
+  bool is_finite = false;  ///< every element; else the numbers mean nothing
+};
+/// @param runs  every row has scales of its own (period == rows).
+Extremes extremes_of_runs(const at::Tensor& x, const ScaleRuns& runs);
+
+/// sum of importance * (fake_quantize(x) - x)^2 of every scale: [scales] float32, summed in double.
+/// @param importance  >= 0, as `x`; or undefined: ones.
+/// @param runs  every row has scales of its own.
+at::Tensor squared_errors_of_runs(const at::Tensor& x, const at::Tensor& importance,
+                                  const ScaleRuns& runs, const AffineCodes& codes);
+
+}  // namespace laconic::kernel
