@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "laconic/base/variant.h"
 #include "laconic/cli/commands.h"
 #include "laconic/quant/quantizer/quant_spec.h"
 #include "laconic/recipe/preset_table.h"
@@ -13,7 +12,7 @@ namespace {
 template <typename Variant>
 nlohmann::json part_names() {
   auto names = nlohmann::json::array();
-  for_each_alternative<Variant>([&](auto part) { names.push_back(part.kName); });
+  for_each_part<Variant>([&](auto part) { names.push_back(part.kName); });
   return names;
 }
 

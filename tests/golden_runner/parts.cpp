@@ -62,7 +62,7 @@ Statistic read_statistic(Options& options) {
   const auto word = options.word("scale_stat", statistic_words());
   if (word == "absmax") return AbsMax{};
   if (word == "signed_absmax") return SignedAbsMax{};
-  if (word == "min_max_interval") return MinMax{};
+  if (word == "min_max_interval") return MinMax{.include_zero = false};
   if (word == "percentile" || word == "abs_percentile")
     return Percentile{options.number("percentile", 0, 100)};
   if (word == "percentile_interval") {

@@ -76,7 +76,7 @@ at::Tensor statistic(Work& work) {
                    // Beside a scale that is not learned only the zero point is searched.
                    if (work.quantizer.source != ScaleSource::kParameterFromStats &&
                        asymmetric(spec))
-                     return row_statistic(MinMax{}, work.rows, channels_first);
+                     return row_statistic(MinMax{.include_zero = false}, work.rows, channels_first);
                    return search_half_quadratic(hqo, spec, search_problem(work));
                  },
                  [&](const auto&) {

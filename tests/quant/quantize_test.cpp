@@ -108,8 +108,8 @@ TEST(StoredAs, ScalesAreNumbersOfTheDtype) {
 }
 
 TEST(FakeQuantize, GradientsReachInputScaleAndZeroPoint) {
-  auto spec =
-      QuantSpec{}.let(IntFormat{.bit_width = 3, .is_signed = false}, FloatZeroPoint{}, Clipped{});
+  auto spec = QuantSpec{}.let(IntFormat{.bit_width = 3, .is_signed = false}, MinMax{},
+                              FloatZeroPoint{}, Clipped{});
   const auto x = at::tensor({-0.4, 0.3, 0.9, 5.0}).set_requires_grad(true);
   QuantParameters parameters{at::tensor(0.25).set_requires_grad(true),
                              at::tensor(1.0).set_requires_grad(true)};

@@ -20,10 +20,7 @@ bool scale_is_half(const Scale& scale) {
     const auto* stored = std::get_if<StoredAs>(&restriction);
     return stored != nullptr && stored->dtype == at::kHalf;
   };
-  if (const auto* statistic = std::get_if<StatisticScale>(&scale))
-    return restricted(statistic->restriction);
-  if (const auto* learned = std::get_if<LearnedScale>(&scale))
-    return restricted(learned->restriction);
+  if (const auto statistic = statistic_of(scale)) return restricted(statistic->restriction);
   if (const auto* constant = std::get_if<ConstantScale>(&scale)) {
     return static_cast<double>(static_cast<float>(
                static_cast<at::Half>(static_cast<float>(constant->value)))) == constant->value;

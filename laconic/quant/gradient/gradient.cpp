@@ -18,6 +18,11 @@ at::Tensor clamp_codes(const StraightThrough&, const at::Tensor& code, const at:
                           clamp_codes(Clipped{}, code.detach(), q_min.detach(), q_max.detach()));
 }
 
+at::Tensor clamp_codes(const CustomGradient& kind, const at::Tensor& code, const at::Tensor& q_min,
+                       const at::Tensor& q_max) {
+  return kind.function(kind.parameters, code, q_min, q_max);
+}
+
 at::Tensor apply_clamp(const Gradient& gradient, const at::Tensor& code, const at::Tensor& q_min,
                        const at::Tensor& q_max) {
   return std::visit([&](const auto& kind) { return clamp_codes(kind, code, q_min, q_max); },

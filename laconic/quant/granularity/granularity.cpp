@@ -15,6 +15,19 @@ int64_t wrapped_axis(std::string_view part, int64_t axis, at::IntArrayRef sizes)
   return axis < 0 ? axis + rank : axis;
 }
 
+Layout layout_of(const CustomGranularity& kind, at::IntArrayRef sizes) {
+  Layout layout = kind.function(kind.parameters, sizes);
+  bool fits = layout.view.size() == layout.scale.size();
+  for (size_t i = 0; fits && i < layout.view.size(); ++i)
+    fits = layout.scale[i] == 1 || layout.scale[i] == layout.view[i];
+  TORCH_CHECK_VALUE(fits && c10::multiply_integers(layout.view) == c10::multiply_integers(sizes),
+                    "[granularity] ", kind.name, ": expected a view of shape ", sizes,
+                    " and a scale that broadcasts to it, got the view ",
+                    at::IntArrayRef(layout.view), " and the scale ", at::IntArrayRef(layout.scale),
+                    ".");
+  return layout;
+}
+
 }  // namespace
 
 void check_granularity(const Granularity& granularity, at::IntArrayRef sizes) {
@@ -33,11 +46,14 @@ void check_granularity(const Granularity& granularity, at::IntArrayRef sizes) {
                        " does not split into groups: expected a multiple of group_size ",
                        kind.group_size, ", got ", length, " (shape ", sizes,
                        "). Choose a divisor of ", length, " or set pad.");
-                 }},
+                 },
+                 [&](const CustomGranularity& kind) { layout_of(kind, sizes); }},
       granularity);
 }
 
 at::Tensor grouped(const at::Tensor& x, const Granularity& granularity) {
+  if (const auto* own = std::get_if<CustomGranularity>(&granularity))
+    return x.reshape(layout_of(*own, x.sizes()).view);
   check_granularity(granularity, x.sizes());
   const auto* group = std::get_if<PerGroup>(&granularity);
   if (group == nullptr) return x;
@@ -55,6 +71,7 @@ at::Tensor grouped(const at::Tensor& x, const Granularity& granularity) {
 
 at::Tensor ungrouped(const at::Tensor& view, at::IntArrayRef sizes,
                      const Granularity& granularity) {
+  if (std::holds_alternative<CustomGranularity>(granularity)) return view.reshape(sizes);
   const auto* group = std::get_if<PerGroup>(&granularity);
   if (group == nullptr) return view;
   const int64_t axis = wrapped_axis("PerGroup", group->axis, sizes);
@@ -64,25 +81,26 @@ at::Tensor ungrouped(const at::Tensor& view, at::IntArrayRef sizes,
 std::vector<int64_t> scale_shape(at::IntArrayRef sizes, const Granularity& granularity) {
   check_granularity(granularity, sizes);
   std::vector<int64_t> shape = sizes.vec();
-  return std::visit(Overloaded{[](const PerTensor&) { return std::vector<int64_t>(); },
-                               [&](const PerChannel& kind) {
-                                 const int64_t axis = wrapped_axis("PerChannel", kind.axis, sizes);
-                                 std::vector<int64_t> one(shape.size(), 1);
-                                 one[axis] = shape[axis];
-                                 return one;
-                               },
-                               [&](const PerToken&) {
-                                 shape.back() = 1;
-                                 return shape;
-                               },
-                               [&](const PerGroup& kind) {
-                                 const int64_t axis = wrapped_axis("PerGroup", kind.axis, sizes);
-                                 shape[axis] =
-                                     (shape[axis] + kind.group_size - 1) / kind.group_size;
-                                 shape.insert(shape.begin() + axis + 1, 1);
-                                 return shape;
-                               }},
-                    granularity);
+  return std::visit(
+      Overloaded{[](const PerTensor&) { return std::vector<int64_t>(); },
+                 [&](const PerChannel& kind) {
+                   const int64_t axis = wrapped_axis("PerChannel", kind.axis, sizes);
+                   std::vector<int64_t> one(shape.size(), 1);
+                   one[axis] = shape[axis];
+                   return one;
+                 },
+                 [&](const PerToken&) {
+                   shape.back() = 1;
+                   return shape;
+                 },
+                 [&](const PerGroup& kind) {
+                   const int64_t axis = wrapped_axis("PerGroup", kind.axis, sizes);
+                   shape[axis] = (shape[axis] + kind.group_size - 1) / kind.group_size;
+                   shape.insert(shape.begin() + axis + 1, 1);
+                   return shape;
+                 },
+                 [&](const CustomGranularity& kind) { return layout_of(kind, sizes).scale; }},
+      granularity);
 }
 
 at::Tensor rows_of(const at::Tensor& x, const Granularity& granularity) {

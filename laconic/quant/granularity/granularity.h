@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "laconic/quant/custom/custom.h"
+
 namespace laconic {
 
 /// One scale for all elements.
@@ -38,10 +40,25 @@ struct PerToken {
   bool operator==(const PerToken&) const = default;
 };
 
-using Granularity = std::variant<PerTensor, PerChannel, PerGroup, PerToken>;
+/// How a tensor is laid out for its scales: `view` has the tensor's elements in their order,
+/// `scale` as many dimensions, 1 where a scale is shared.
+struct Layout {
+  std::vector<int64_t> view, scale;
+};
+
+/// A granularity of a user's own (blocks of two dimensions, say): the sizes of a tensor -> its
+/// layout.
+/// @throws c10::ValueError for a shape that it does not fit.
+struct GranularityKind {
+  static constexpr std::string_view kWord = "granularity";
+  using Function = Layout(const CustomParameters& parameters, at::IntArrayRef sizes);
+};
+using CustomGranularity = Custom<GranularityKind>;
+
+using Granularity = std::variant<PerTensor, PerChannel, PerGroup, PerToken, CustomGranularity>;
 
 /// `x` laid out so that its scales broadcast: the same tensor, or with the grouped axis split into
-/// (groups, group_size).
+/// (groups, group_size), or a user's own layout.
 at::Tensor grouped(const at::Tensor& x, const Granularity& granularity);
 
 /// Back from `grouped` to the shape `sizes`; padding is cut off.

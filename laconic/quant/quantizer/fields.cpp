@@ -93,6 +93,8 @@ void visit_fields(auto& part, auto&& field) {
     field("axis", part.axis);
   } else if constexpr (std::is_same_v<Part, PerGroup>) {
     field("axis", part.axis), field("group_size", part.group_size), field("pad", part.pad);
+  } else if constexpr (std::is_same_v<Part, MinMax>) {
+    field("include_zero", part.include_zero);
   } else if constexpr (std::is_same_v<Part, Percentile>) {
     field("percentile", part.q);
   } else if constexpr (std::is_same_v<Part, PercentileInterval>) {
@@ -110,19 +112,16 @@ void visit_fields(auto& part, auto&& field) {
     field("stored_dtype", part.dtype);
   } else if constexpr (std::is_same_v<Part, ConstantScale>) {
     field("value", part.value);
+  } else if constexpr (is_custom<Part>) {
+    for (auto& [name, value] : part.parameters) field(name.c_str(), value);
   }
 }
-
-template <typename Part>
-constexpr bool has_statistic = requires(Part part) {
-  part.statistic;
-};
 
 template <typename Variant>
 void print_part(const char* key, const Variant& variant, SpecFields& fields) {
   std::visit(
       [&](const auto& part) {
-        fields.emplace_back(key, std::string(part.kName));
+        fields.emplace_back(key, part_name(part));
         visit_fields(part, [&](const char* name, const auto& value) {
           fields.emplace_back(name, print(value));
         });
@@ -133,7 +132,8 @@ void print_part(const char* key, const Variant& variant, SpecFields& fields) {
 /// Takes fields one by one and remembers which were read.
 class Reader {
  public:
-  explicit Reader(const std::map<std::string, std::string>& fields) : left_(fields) {}
+  Reader(const std::map<std::string, std::string>& fields, const QuantParts& parts)
+      : left_(fields), parts_(parts) {}
 
   template <typename Value>
   void read(const std::string& key, Value& value) {
@@ -142,7 +142,7 @@ class Reader {
 
   template <typename Variant>
   void read_part(const std::string& key, Variant& variant) {
-    if (const auto name = take(key)) variant = by_name<Variant>(key, *name);
+    if (const auto name = take(key)) variant = by_name<Variant>(key, *name, parts_);
     std::visit(
         [&](auto& part) {
           visit_fields(part, [&](const char* field, auto& value) { read(field, value); });
@@ -153,7 +153,7 @@ class Reader {
   void expect_nothing_left() const {
     if (left_.empty()) return;
     const std::string& key = left_.begin()->first;
-    const auto known = known_spec_keys();
+    const auto known = known_spec_keys(parts_);
     const bool exists = std::find(known.begin(), known.end(), key) != known.end();
     throw FieldError(key, exists ? "key \"" + key +
                                        "\" does not belong to the parts chosen here; remove it or "
@@ -171,19 +171,24 @@ class Reader {
   }
 
   template <typename Variant>
-  static Variant by_name(const std::string& key, const std::string& name) {
+  static Variant by_name(const std::string& key, const std::string& name, const QuantParts& parts) {
     std::optional<Variant> chosen;
     std::vector<std::string> names;
-    for_each_alternative<Variant>([&](auto kind) {
-      names.emplace_back(kind.kName);
-      if (name == kind.kName) chosen = kind;
-    });
+    const auto offer = [&](const auto& kind) {
+      names.push_back(part_name(kind));
+      if (name == names.back()) chosen = kind;
+    };
+    for_each_part<Variant>(offer);
+    if constexpr (!std::is_same_v<Variant, Format>) {
+      for (const auto& kind : parts_of<Variant>(parts)) offer(kind);
+    }
     if (!chosen)
       throw FieldError(key, key + ": unknown value \"" + name + "\"" + suggestion(name, names));
     return *chosen;
   }
 
   std::map<std::string, std::string> left_;
+  const QuantParts& parts_;
 };
 
 template <typename Kind>
@@ -212,9 +217,10 @@ SpecFields to_fields(const QuantSpec& spec) {
   return fields;
 }
 
-QuantSpec from_fields(const std::map<std::string, std::string>& fields) {
+QuantSpec from_fields(const std::map<std::string, std::string>& fields, const QuantParts& parts) {
+  check(parts);
   QuantSpec spec;
-  Reader reader(fields);
+  Reader reader(fields, parts);
   reader.read_part("format", spec.format);
   reader.read_part("granularity", spec.granularity);
   reader.read_part("scale", spec.scale);
@@ -236,25 +242,30 @@ QuantSpec from_fields(const std::map<std::string, std::string>& fields) {
   return spec;
 }
 
-std::vector<std::string> known_spec_keys() {
+std::vector<std::string> known_spec_keys(const QuantParts& parts) {
   std::vector<std::string> keys;
   const auto add = [&](const std::string& key) {
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   };
-  const auto add_part = [&]<typename Variant>(const char* key, Variant*) {
+  const auto add_part = [&]<typename Variant>(const char* key, std::type_identity<Variant>) {
     add(key);
-    for_each_alternative<Variant>(
-        [&](auto kind) { visit_fields(kind, [&](const char* name, const auto&) { add(name); }); });
+    const auto add_fields = [&](auto kind) {
+      visit_fields(kind, [&](const char* name, const auto&) { add(name); });
+    };
+    for_each_part<Variant>(add_fields);
+    if constexpr (!std::is_same_v<Variant, Format>) {
+      for (const auto& kind : parts_of<Variant>(parts)) add_fields(kind);
+    }
   };
-  add_part("format", static_cast<Format*>(nullptr));
-  add_part("granularity", static_cast<Granularity*>(nullptr));
-  add_part("scale", static_cast<Scale*>(nullptr));
-  add_part("statistic", static_cast<Statistic*>(nullptr));
-  add_part("restriction", static_cast<Restriction*>(nullptr));
+  add_part("format", std::type_identity<Format>());
+  add_part("granularity", std::type_identity<Granularity>());
+  add_part("scale", std::type_identity<Scale>());
+  add_part("statistic", std::type_identity<Statistic>());
+  add_part("restriction", std::type_identity<Restriction>());
   add("minimum"), add("threshold");
-  add_part("zero_point", static_cast<ZeroPoint*>(nullptr));
-  add_part("rounding", static_cast<Rounding*>(nullptr));
-  add_part("gradient", static_cast<Gradient*>(nullptr));
+  add_part("zero_point", std::type_identity<ZeroPoint>());
+  add_part("rounding", std::type_identity<Rounding>());
+  add_part("gradient", std::type_identity<Gradient>());
   return keys;
 }
 

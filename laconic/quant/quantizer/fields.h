@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "laconic/quant/quantizer/quant_parts.h"
 #include "laconic/quant/quantizer/quant_spec.h"
 
 namespace laconic {
@@ -25,11 +26,13 @@ struct FieldError : std::runtime_error {
 SpecFields to_fields(const QuantSpec& spec);
 
 /// The spec of some fields; those left out have their defaults.
+/// @param parts  the program's own, found by name like ours.
 /// @throws FieldError for an unknown key, a key that its part does not have, or a wrong value;
 ///         c10::ValueError when the parts contradict each other.
-QuantSpec from_fields(const std::map<std::string, std::string>& fields);
+QuantSpec from_fields(const std::map<std::string, std::string>& fields,
+                      const QuantParts& parts = {});
 
 /// All keys that some spec may have.
-std::vector<std::string> known_spec_keys();
+std::vector<std::string> known_spec_keys(const QuantParts& parts = {});
 
 }  // namespace laconic

@@ -21,7 +21,8 @@ nlohmann::json to_json(const QuantSpec& spec) {
   return json;
 }
 
-QuantSpec quant_spec_from_json(const nlohmann::json& json, const std::string& where) {
+QuantSpec quant_spec_from_json(const nlohmann::json& json, const std::string& where,
+                               const QuantParts& parts) {
   TORCH_CHECK_VALUE(json.is_object(), "[quantizer] ", where,
                     ": expected an object of a quantizer's fields, got ", json.type_name(), ".");
   std::map<std::string, std::string> fields;
@@ -31,7 +32,7 @@ QuantSpec quant_spec_from_json(const nlohmann::json& json, const std::string& wh
     fields[key] = value.is_string() ? value.get<std::string>() : value.dump();
   }
   try {
-    return from_fields(fields);
+    return from_fields(fields, parts);
   } catch (const FieldError& error) {
     TORCH_CHECK_VALUE(false, "[quantizer] ", where, ": ", error.what(), ".");
   }

@@ -1,5 +1,10 @@
 #include "laconic/quant/quantizer/quant_spec.h"
 
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
 #include "laconic/base/variant.h"
 
 namespace laconic {
@@ -12,19 +17,43 @@ void put_into_scale(QuantSpec& spec, const Part& part, std::string_view what) {
     if constexpr (std::is_same_v<Part, Restriction>) scale.restriction = part;
     if constexpr (std::is_same_v<Part, Threshold>) scale.threshold = part;
   };
-  std::visit(Overloaded{[&](StatisticScale& scale) { put(scale); },
-                        [&](LearnedScale& scale) { put(scale); },
-                        [&](const ConstantScale& scale) {
-                          TORCH_CHECK_VALUE(
-                              false, "[scale] a constant scale (", scale.value, ") takes no ", what,
-                              ". Replace the scale first, for example by StatisticScale{}.");
-                        }},
-             spec.scale);
+  std::visit(
+      [&](auto& scale) {
+        if constexpr (has_statistic<decltype(scale)>) {
+          put(scale);
+        } else {
+          TORCH_CHECK_VALUE(false, "[scale] a ", part_name(scale), " scale takes no ", what,
+                            ". Replace the scale first, for example by StatisticScale{}.");
+        }
+      },
+      spec.scale);
 }
 
 std::string describe(const IntFormat& format) {
   return std::string(format.is_signed ? "int" : "uint") + std::to_string(format.bit_width) +
          (format.narrow_range ? " narrow" : "");
+}
+
+// A user's part with its numbers: "round_from(fraction 0.3)".
+template <typename Kind>
+std::string describe(const Custom<Kind>& part) {
+  std::string numbers;
+  for (const auto& [name, value] : part.parameters) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), " %g", value);
+    numbers += (numbers.empty() ? "" : ", ") + name + text.data();
+  }
+  return part.name + (numbers.empty() ? "" : "(" + numbers + ")");
+}
+
+template <typename... Kinds>
+std::string name_of(const std::variant<Kinds...>& part) {
+  return std::visit(
+      [](const auto& kind) {
+        if constexpr (is_custom<std::remove_cvref_t<decltype(kind)>>) return describe(kind);
+        return part_name(kind);
+      },
+      part);
 }
 
 std::string describe(const Granularity& granularity) {
@@ -37,13 +66,9 @@ std::string describe(const Granularity& granularity) {
                                         " on axis " + std::to_string(kind.axis) +
                                         (kind.pad ? " (padded)" : "");
                                },
-                               [](const PerToken&) { return std::string("per token"); }},
+                               [](const PerToken&) { return std::string("per token"); },
+                               [](const CustomGranularity& kind) { return describe(kind); }},
                     granularity);
-}
-
-template <typename Variant>
-std::string name_of(const Variant& part) {
-  return std::visit([](const auto& kind) { return std::string(kind.kName); }, part);
 }
 
 std::string describe(const Scale& scale) {
@@ -60,26 +85,76 @@ std::string describe(const Scale& scale) {
   return std::visit(
       Overloaded{
           [](const ConstantScale& kind) { return "constant scale " + std::to_string(kind.value); },
+          [](const CustomScale& kind) { return describe(kind); },
           [&](const StatisticScale& kind) { return text(kind); },
+          [&](const StaticScale& kind) { return "static " + text(kind); },
           [&](const LearnedScale& kind) { return "learned from " + text(kind); }},
       scale);
 }
 
-template <typename Kind>
-void check_scale(const QuantSpec& spec, const Kind& scale) {
+void check_constant(const ConstantScale& scale) {
+  TORCH_CHECK_VALUE(scale.value > 0 && std::isfinite(scale.value),
+                    "[ConstantScale] value: expected a finite number more than 0, got ",
+                    scale.value, ".");
+}
+
+// A scale that is fixed before the tensor is there must fit a tensor of any batch and length.
+void check_static(const Granularity& granularity) {
+  const auto* channel = std::get_if<PerChannel>(&granularity);
+  const bool fits =
+      std::holds_alternative<PerTensor>(granularity) || (channel != nullptr && channel->axis == -1);
+  TORCH_CHECK_VALUE(fits, "[scale] the static scale contradicts the granularity ",
+                    name_of(granularity),
+                    ": expected tensor, or channel with axis -1. Choose one of them, or the scale "
+                    "statistic, which is found anew at each call.");
+}
+
+// A magnitude mapped to all the codes from the minimum on would clip half of a range around zero.
+bool is_magnitude(const Statistic& statistic) {
+  return std::visit(
+      Overloaded{[](const MinMax&) { return false; },
+                 [](const PercentileInterval&) { return false; }, [](const Mse&) { return false; },
+                 [](const HalfQuadratic&) { return false; },
+                 [](const CustomStatistic&) { return false; }, [](const auto&) { return true; }},
+      statistic);
+}
+
+void check_zero_point(const QuantSpec& spec, const StatisticScale& scale) {
+  if (std::holds_alternative<NoZeroPoint>(spec.zero_point)) return;
+  TORCH_CHECK_VALUE(!is_magnitude(scale.statistic), "[scale] the statistic ",
+                    name_of(scale.statistic), " is a magnitude, which contradicts the zero point ",
+                    name_of(spec.zero_point),
+                    ". Choose min_max, percentile_interval, mse or hqo, or zero_point none.");
+}
+
+void check_own_parts(const QuantSpec& spec) {
+  const auto check_part = [](const auto& variant) {
+    std::visit([](const auto& kind) { check_custom(kind); }, variant);
+  };
+  check_part(spec.granularity), check_part(spec.scale), check_part(spec.zero_point),
+      check_part(spec.rounding), check_part(spec.gradient);
+  if (const auto scale = statistic_of(spec.scale))
+    check_part(scale->statistic), check_part(scale->restriction);
+}
+
+void check_scale(const QuantSpec& spec, const StatisticScale& scale) {
   check_statistic(scale.statistic);
-  TORCH_CHECK_VALUE(scale.minimum > 0, "[scale] minimum: expected more than 0, got ", scale.minimum,
+  TORCH_CHECK_VALUE(scale.minimum > 0 && std::isfinite(scale.minimum),
+                    "[scale] minimum: expected a finite number more than 0, got ", scale.minimum,
                     ".");
-  const bool asymmetric = !std::holds_alternative<NoZeroPoint>(spec.zero_point);
   const bool is_signed = std::holds_alternative<SignedAbsMax>(scale.statistic);
   const bool power = std::holds_alternative<PowerOfTwo>(scale.restriction) ||
                      std::holds_alternative<LogFloat>(scale.restriction);
   TORCH_CHECK_VALUE(!(is_signed && power),
                     "[scale] the statistic signed_absmax can be negative, the restriction ",
                     name_of(scale.restriction), " cannot. Choose absmax or another restriction.");
-  TORCH_CHECK_VALUE(!(is_signed && asymmetric),
-                    "[scale] the statistic signed_absmax contradicts the zero point ",
-                    name_of(spec.zero_point), ". Choose one of them.");
+  check_zero_point(spec, scale);
+  TORCH_CHECK_VALUE(!std::holds_alternative<AbsMaxAverage>(scale.statistic) ||
+                        std::holds_alternative<PerTensor>(spec.granularity),
+                    "[scale] the statistic absmax_average contradicts the granularity ",
+                    name_of(spec.granularity),
+                    ": it is one number for the whole tensor. Choose "
+                    "granularity tensor, or absmax.");
 }
 
 }  // namespace
@@ -103,13 +178,10 @@ void check(const QuantSpec& spec) {
     TORCH_CHECK_VALUE(group->group_size > 0, "[PerGroup] group_size: expected more than 0, got ",
                       group->group_size, ".");
   }
-  std::visit(Overloaded{[](const ConstantScale& scale) {
-                          TORCH_CHECK_VALUE(scale.value > 0,
-                                            "[ConstantScale] value: expected more than 0, got ",
-                                            scale.value, ".");
-                        },
-                        [&](const auto& scale) { check_scale(spec, scale); }},
-             spec.scale);
+  check_own_parts(spec);
+  if (const auto* constant = std::get_if<ConstantScale>(&spec.scale)) check_constant(*constant);
+  if (const auto statistic = statistic_of(spec.scale)) check_scale(spec, *statistic);
+  if (std::holds_alternative<StaticScale>(spec.scale)) check_static(spec.granularity);
 }
 
 std::string to_string(const QuantSpec& spec) {

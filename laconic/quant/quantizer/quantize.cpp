@@ -5,69 +5,53 @@
 
 #include "laconic/base/variant.h"
 #include "laconic/quant/quantizer/formula.h"
-#include "laconic/quant/quantizer/search.h"
+#include "laconic/quant/quantizer/fused.h"
+#include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
 namespace {
 
-void check_finite(const at::Tensor& x) {
-  // One pass: a sum is finite only when all terms are, or when it overflows; then look closer.
-  const auto bad = x.isfinite().logical_not();
-  TORCH_CHECK_VALUE(!bad.any().item<bool>(),
-                    "[quantize] expected finite numbers, got NaN or infinity in ",
-                    bad.sum().item<int64_t>(), " of ", x.numel(), " elements (shape ", x.sizes(),
-                    "). Look for a broken checkpoint or an overflow in half precision.");
-}
-
-SearchProblem search_problem(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& rows,
-                             const at::Tensor& importance) {
-  SearchProblem problem{rows, {}, row_minimum(AbsMax{}, rows), 0};
-  if (importance.defined())
-    problem.importance = rows_of(importance.to(x.scalar_type()).expand_as(x), spec.granularity);
-  return problem;
-}
-
-template <typename Kind>
-QuantParameters from_statistic(const QuantSpec& spec, const Kind& kind, const at::Tensor& x,
-                               const at::Tensor& importance) {
-  const StatisticScale scale{kind.statistic, kind.restriction, kind.minimum, kind.threshold};
-  const auto& format = std::get<IntFormat>(spec.format);
-  const auto rows = rows_of(x, spec.granularity);
-  const auto shape = scale_shape(x.sizes(), spec.granularity);
-  const CodeBounds bounds = bounds_like(spec.format, x);
-  const bool symmetric = std::holds_alternative<NoZeroPoint>(spec.zero_point);
-  // An asymmetric range spans all codes whatever the threshold of the symmetric case.
-  const double threshold = symmetric ? threshold_code(scale.threshold, format)
-                                     : threshold_code(Threshold::kCodeCount, format);
-  SearchProblem problem = search_problem(spec, x, rows, importance);
-  problem.threshold = threshold;
-  const auto statistic = std::visit(
-      Overloaded{
-          [&](const Mse& mse) { return search_mse(mse, spec, problem); },
-          [&](const HalfQuadratic& hqo) { return search_half_quadratic(hqo, spec, problem); },
-          [&](const auto&) { return row_statistic(scale.statistic, rows, x); }},
-      scale.statistic);
-  QuantParameters parameters;
-  const auto flat = scale_of_statistic(scale, statistic,
-                                       at::full({}, threshold, x.options().requires_grad(false)));
-  parameters.scale = flat.reshape(shape);
-  if (symmetric) return parameters;
-  auto minimum = row_minimum(scale.statistic, rows);
-  if (const auto* mse = std::get_if<Mse>(&scale.statistic))
-    minimum = search_minimum(*mse, spec, problem, flat);
-  parameters.zero_point =
-      zero_point_of_minimum(spec.zero_point, minimum.reshape(shape), parameters.scale, bounds,
-                            {spec.rounding, spec.gradient});
-  return parameters;
+// Half precision loses the divisions: parameters are found in float32.
+c10::ScalarType parameter_dtype(const at::Tensor& x) {
+  return x.scalar_type() == c10::ScalarType::Double ? c10::ScalarType::Double
+                                                    : c10::ScalarType::Float;
 }
 
 QuantParameters empty_parameters(const QuantSpec& spec, const at::Tensor& x) {
   const auto shape = scale_shape(x.sizes(), spec.granularity);
-  QuantParameters parameters{at::ones(shape, x.options().requires_grad(false)), {}};
+  const auto options = x.options().dtype(parameter_dtype(x)).requires_grad(false);
+  QuantParameters parameters{at::ones(shape, options), {}};
   if (!std::holds_alternative<NoZeroPoint>(spec.zero_point)) {
-    parameters.zero_point = at::full(shape, static_cast<double>(code_range(spec.format).q_min),
-                                     x.options().requires_grad(false));
+    const auto q_min = static_cast<double>(code_range(spec.format).q_min);
+    parameters.zero_point = at::full(shape, q_min, options);
   }
+  return parameters;
+}
+
+void check_floating(const at::Tensor& x) {
+  TORCH_CHECK_TYPE(x.is_floating_point(), "[quantize] expected a floating tensor, got ",
+                   x.scalar_type(), ".");
+}
+
+// Scales that need no statistic: a constant, and a rule of a user's own.
+QuantParameters from_rule(const QuantSpec& spec, const at::Tensor& x) {
+  QuantParameters parameters = empty_parameters(spec, x);
+  const auto shape = parameters.scale.sizes().vec();
+  const auto rows = rows_of(x, spec.granularity);
+  const CodeBounds bounds = bounds_like(spec.format, x);
+  if (const auto* constant = std::get_if<ConstantScale>(&spec.scale)) {
+    parameters.scale = at::full(shape, constant->value, parameters.scale.options());
+  } else {
+    const auto& rule = std::get<CustomScale>(spec.scale);
+    parameters.scale = rule.function(rule.parameters, rows, bounds).reshape(shape);
+    const auto& scale = parameters.scale;
+    TORCH_CHECK_VALUE(scale.isfinite().logical_and(scale.gt(0)).all().item<bool>(), "[scale] ",
+                      rule.name, ": expected finite scales more than 0, got others.");
+  }
+  if (std::holds_alternative<NoZeroPoint>(spec.zero_point)) return parameters;
+  parameters.zero_point =
+      zero_point_of_minimum(spec.zero_point, row_minimum(AbsMax{}, rows).reshape(shape),
+                            parameters.scale, bounds, {spec.rounding, spec.gradient});
   return parameters;
 }
 
@@ -79,34 +63,35 @@ c10::ScalarType code_dtype(const Format& format) {
 
 }  // namespace
 
+void check_quantizable(const at::Tensor& x) {
+  check_floating(x);
+  if (x.numel() == 0) return;
+  const auto bad = x.detach().isfinite().logical_not();
+  TORCH_CHECK_VALUE(!bad.any().item<bool>(),
+                    "[quantize] expected finite numbers, got NaN or infinity in ",
+                    bad.sum().item<int64_t>(), " of ", x.numel(), " elements (shape ", x.sizes(),
+                    "). Look for a broken checkpoint or an overflow in half precision.");
+}
+
 QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
                                 const at::Tensor& importance) {
   check(spec);
-  TORCH_CHECK_TYPE(x.is_floating_point(), "[quantize] expected a floating tensor, got ",
-                   x.scalar_type(), ".");
+  check_floating(x);
   check_granularity(spec.granularity, x.sizes());
   if (x.numel() == 0) return empty_parameters(spec, x);
-  check_finite(x.detach());
-  // Half precision loses the divisions: parameters are found in float32.
-  const auto real = x.scalar_type() == c10::ScalarType::Double ? x : x.to(c10::ScalarType::Float);
-  return std::visit(
-      Overloaded{[&](const ConstantScale& scale) {
-                   QuantParameters parameters = empty_parameters(spec, real);
-                   parameters.scale =
-                       at::full(parameters.scale.sizes(), scale.value, parameters.scale.options());
-                   if (std::holds_alternative<NoZeroPoint>(spec.zero_point)) return parameters;
-                   const auto minimum = row_minimum(AbsMax{}, rows_of(real, spec.granularity));
-                   parameters.zero_point = zero_point_of_minimum(
-                       spec.zero_point, minimum.reshape(parameters.scale.sizes()), parameters.scale,
-                       bounds_like(spec.format, real), {spec.rounding, spec.gradient});
-                   return parameters;
-                 },
-                 [&](const auto& scale) { return from_statistic(spec, scale, real, importance); }},
-      spec.scale);
+  const auto real = x.to(parameter_dtype(x));
+  const auto shape = scale_shape(x.sizes(), spec.granularity);
+  const auto extremes = fused_extremes(spec, real);
+  if (extremes && extremes->is_finite)
+    return parameters_of_range(spec, range_of_extremes(spec, extremes->low, extremes->high), shape);
+  check_quantizable(x);
+  if (!statistic_of(spec.scale)) return from_rule(spec, real);
+  return parameters_of_range(spec, find_range(spec, real, importance), shape);
 }
 
 at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters) {
+  if (auto codes = fused_codes(spec, x, parameters)) return *codes;
   const auto real = x.detach().to(parameters.scale.scalar_type());
   const auto codes = integer_codes(
       grouped(real, spec.granularity), parameters.scale.detach(),
@@ -133,6 +118,7 @@ at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
 
 at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x,
                          const QuantParameters& parameters) {
+  if (auto value = fused_fake_quantize(spec, x, parameters)) return *value;
   return fake_quantize_composed(spec, x, parameters);
 }
 

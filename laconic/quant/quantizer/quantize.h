@@ -16,6 +16,10 @@ struct QuantParameters {
       zero_point;  ///< in codes (whole or, for a float zero point, not); undefined when symmetric
 };
 
+/// @throws c10::TypeError unless `x` is floating; c10::ValueError for NaN or infinity in it, with
+/// how many.
+void check_quantizable(const at::Tensor& x);
+
 /// Finds scale and zero point of `x` by the spec's statistic.
 /// @param importance  same shape as `x` or broadcastable to it, >= 0; weights the squared error of
 /// a

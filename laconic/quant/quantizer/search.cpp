@@ -1,6 +1,7 @@
 #include "laconic/quant/quantizer/search.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/maximum.h>
@@ -10,7 +11,9 @@
 
 #include <limits>
 
+#include "laconic/base/assert.h"
 #include "laconic/quant/quantizer/formula.h"
+#include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/statistic/statistic.h"
 
 namespace laconic {
@@ -20,18 +23,27 @@ bool asymmetric(const QuantSpec& spec) {
   return !std::holds_alternative<NoZeroPoint>(spec.zero_point);
 }
 
-const StatisticScale statistic_scale(const QuantSpec& spec) {
-  if (const auto* scale = std::get_if<StatisticScale>(&spec.scale)) return *scale;
-  const auto& learned = std::get<LearnedScale>(spec.scale);
-  return {learned.statistic, learned.restriction, learned.minimum, learned.threshold};
+// Where a search starts. An integer zero point needs zero in the range.
+Statistic whole_range(const QuantSpec& spec) {
+  if (!asymmetric(spec)) return AbsMax{};
+  return MinMax{.include_zero = std::holds_alternative<IntegerZeroPoint>(spec.zero_point)};
+}
+
+StatisticScale statistic_scale(const QuantSpec& spec) {
+  const auto scale = statistic_of(spec.scale);
+  LACONIC_ASSERT(scale.has_value(), "a search without a statistic");
+  return *scale;
 }
 
 at::Tensor squared_error(const QuantSpec& spec, const SearchProblem& problem,
                          const at::Tensor& scale, const at::Tensor& minimum) {
+  const at::NoGradGuard no_gradient;  // of a choice among candidates
   const CodeBounds bounds = bounds_like(spec.format, problem.rows);
   const auto s = scale.unsqueeze(1);
   const auto zero_point = zero_point_of_minimum(spec.zero_point, minimum.unsqueeze(1), s, bounds,
                                                 {spec.rounding, spec.gradient});
+  if (auto fused = fused_squared_error(spec, problem.rows, problem.importance, {s, zero_point}))
+    return *fused;
   const auto value =
       real_values(integer_codes(problem.rows, s, zero_point, bounds, spec), s, zero_point);
   auto error = (value - problem.rows).square();
@@ -70,7 +82,7 @@ at::Tensor shrunk(const at::Tensor& error, double p, double beta) {
 }  // namespace
 
 at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem) {
-  const Statistic start = asymmetric(spec) ? Statistic(MinMax{}) : Statistic(AbsMax{});
+  const Statistic start = whole_range(spec);
   const auto full =
       at_least(row_statistic(start, problem.rows, problem.rows), statistic_scale(spec).minimum);
   return best_on_grid(full / static_cast<double>(mse.grid_points), full, mse.grid_points,
@@ -89,7 +101,7 @@ at::Tensor search_minimum(const Mse& mse, const QuantSpec& spec, const SearchPro
 
 at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
                                  const SearchProblem& problem) {
-  const Statistic start = asymmetric(spec) ? Statistic(MinMax{}) : Statistic(AbsMax{});
+  const Statistic start = whole_range(spec);
   const CodeBounds bounds = bounds_like(spec.format, problem.rows);
   const double minimum = statistic_scale(spec).minimum;
   at::Tensor statistic = at_least(row_statistic(start, problem.rows, problem.rows), minimum),

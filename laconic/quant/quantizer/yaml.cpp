@@ -20,7 +20,8 @@ std::string to_yaml(const QuantSpec& spec) {
   return text + "}";
 }
 
-QuantSpec quant_spec_from_node(const YAML::Node& node, const std::string& where) {
+QuantSpec quant_spec_from_node(const YAML::Node& node, const std::string& where,
+                               const QuantParts& parts) {
   TORCH_CHECK_VALUE(node.IsMap(), position(where, node.Mark()),
                     "expected a mapping of a quantizer's fields, such as {bits: 4}.");
   std::map<std::string, std::string> fields;
@@ -37,7 +38,7 @@ QuantSpec quant_spec_from_node(const YAML::Node& node, const std::string& where)
     marks[key] = entry.first.Mark();
   }
   try {
-    return from_fields(fields);
+    return from_fields(fields, parts);
   } catch (const FieldError& error) {
     TORCH_CHECK_VALUE(false, position(where, marks[error.key]), error.what(), ".");
   } catch (const c10::ValueError& error) {
@@ -45,9 +46,10 @@ QuantSpec quant_spec_from_node(const YAML::Node& node, const std::string& where)
   }
 }
 
-QuantSpec quant_spec_from_yaml(const std::string& text, const std::string& where) {
+QuantSpec quant_spec_from_yaml(const std::string& text, const std::string& where,
+                               const QuantParts& parts) {
   try {
-    return quant_spec_from_node(YAML::Load(text), where);
+    return quant_spec_from_node(YAML::Load(text), where, parts);
   } catch (const YAML::Exception& error) {
     TORCH_CHECK_VALUE(false, position(where, error.mark), error.msg, ".");
   }

@@ -51,13 +51,19 @@ at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& 
                                [&](const PowerOfTwo& kind) {
                                  return at::exp2(rounded_power(kind.rounding, stored));
                                },
-                               [&](const StoredAs&) { return magnitude(stored); }},
+                               [&](const StoredAs&) { return magnitude(stored); },
+                               [&](const CustomRestriction&) { return magnitude(stored); }},
                     restriction);
 }
 
 at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale) {
-  const auto* stored = std::get_if<StoredAs>(&restriction);
-  return stored == nullptr ? scale : as_stored(*stored, scale);
+  return std::visit(Overloaded{[&](const StoredAs& kind) { return as_stored(kind, scale); },
+                               [&](const CustomRestriction& kind) {
+                                 return straight_through(
+                                     scale, kind.function(kind.parameters, scale.detach()));
+                               },
+                               [&](const auto&) { return scale; }},
+                    restriction);
 }
 
 }  // namespace laconic

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <variant>
 
+#include "laconic/quant/custom/custom.h"
+
 namespace laconic {
 
 /// Any positive float.
@@ -42,7 +44,16 @@ struct StoredAs {
   bool operator==(const StoredAs&) const = default;
 };
 
-using Restriction = std::variant<AnyFloat, SignedFloat, LogFloat, PowerOfTwo, StoredAs>;
+/// A restriction of a user's own: final scales, real units a code, > 0 -> the nearest ones that it
+/// allows, > 0. The gradient passes straight through whatever it does.
+struct RestrictionKind {
+  static constexpr std::string_view kWord = "restriction";
+  using Function = at::Tensor(const CustomParameters& parameters, const at::Tensor& scale);
+};
+using CustomRestriction = Custom<RestrictionKind>;
+
+using Restriction =
+    std::variant<AnyFloat, SignedFloat, LogFloat, PowerOfTwo, StoredAs, CustomRestriction>;
 
 /// A statistic (real units, > 0 but for SignedFloat) -> the domain in which a learned parameter is
 /// kept.

@@ -14,6 +14,10 @@ at::Tensor round_codes(const Dpu&, const at::Tensor& code) {
   return code.ceil().where(negative_tie, code.round());
 }
 
+at::Tensor round_codes(const CustomRounding& kind, const at::Tensor& code) {
+  return kind.function(kind.parameters, code);
+}
+
 at::Tensor apply_rounding(const Rounding& rounding, const at::Tensor& code) {
   return std::visit(
       [&](const auto& kind) { return straight_through(code, round_codes(kind, code.detach())); },

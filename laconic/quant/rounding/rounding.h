@@ -5,6 +5,8 @@
 #include <string_view>
 #include <variant>
 
+#include "laconic/quant/custom/custom.h"
+
 namespace laconic {
 
 /// Nearest, ties to even.
@@ -37,7 +39,15 @@ struct Dpu {
   bool operator==(const Dpu&) const = default;
 };
 
-using Rounding = std::variant<HalfEven, Ceil, Floor, TowardZero, Dpu>;
+/// A rounding of a user's own: real codes -> whole ones of the same shape, each within one step.
+/// The gradient passes straight through whatever it does.
+struct RoundingKind {
+  static constexpr std::string_view kWord = "rounding";
+  using Function = at::Tensor(const CustomParameters& parameters, const at::Tensor& code);
+};
+using CustomRounding = Custom<RoundingKind>;
+
+using Rounding = std::variant<HalfEven, Ceil, Floor, TowardZero, Dpu, CustomRounding>;
 
 // One overload a part: whole numbers within one step of `code`, no gradient.
 at::Tensor round_codes(const HalfEven&, const at::Tensor& code);
@@ -45,6 +55,7 @@ at::Tensor round_codes(const Ceil&, const at::Tensor& code);
 at::Tensor round_codes(const Floor&, const at::Tensor& code);
 at::Tensor round_codes(const TowardZero&, const at::Tensor& code);
 at::Tensor round_codes(const Dpu&, const at::Tensor& code);
+at::Tensor round_codes(const CustomRounding&, const at::Tensor& code);
 
 /// Real code -> integer code, as a float tensor; the gradient passes straight through. NaN stays
 /// NaN.

@@ -37,6 +37,18 @@ double threshold_code(Threshold threshold, const IntFormat& format) {
   TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
 }
 
+std::optional<StatisticScale> statistic_of(const Scale& scale) {
+  return std::visit(
+      [](const auto& kind) -> std::optional<StatisticScale> {
+        if constexpr (has_statistic<decltype(kind)>) {
+          return StatisticScale{kind.statistic, kind.restriction, kind.minimum, kind.threshold};
+        } else {
+          return std::nullopt;
+        }
+      },
+      scale);
+}
+
 at::Tensor at_least(const at::Tensor& statistic, double minimum) {
   const auto plain = statistic.detach();
   const auto size = plain.abs().clamp_min(minimum);

@@ -2,9 +2,11 @@
 
 #include <ATen/core/ATen_fwd.h>
 
+#include <optional>
 #include <string_view>
 #include <variant>
 
+#include "laconic/quant/custom/custom.h"
 #include "laconic/quant/format/format.h"
 #include "laconic/quant/restriction/restriction.h"
 #include "laconic/quant/statistic/statistic.h"
@@ -31,6 +33,17 @@ struct StatisticScale {
   bool operator==(const StatisticScale&) const = default;
 };
 
+/// As StatisticScale, but found once, over calibration data (quantizer/running.h), and fixed from
+/// then on: static activations. One for the whole tensor, or one a channel of the last axis.
+struct StaticScale {
+  static constexpr std::string_view kName = "static";
+  Statistic statistic = AbsMax{};
+  Restriction restriction = AnyFloat{};
+  double minimum = 1e-10;
+  Threshold threshold = Threshold::kLargestCode;
+  bool operator==(const StaticScale&) const = default;
+};
+
 /// As StatisticScale, but kept as a parameter that training moves (nn/): the statistic only gives
 /// its first value.
 struct LearnedScale {
@@ -49,7 +62,25 @@ struct ConstantScale {
   bool operator==(const ConstantScale&) const = default;
 };
 
-using Scale = std::variant<StatisticScale, LearnedScale, ConstantScale>;
+/// A scale rule of a user's own: rows [scales, n], n > 0 -> [scales], real units a code, > 0, by
+/// operations that have a gradient.
+struct ScaleKind {
+  static constexpr std::string_view kWord = "scale";
+  using Function = at::Tensor(const CustomParameters& parameters, const at::Tensor& rows,
+                              const CodeBounds& bounds);
+};
+using CustomScale = Custom<ScaleKind>;
+
+using Scale = std::variant<StatisticScale, StaticScale, LearnedScale, ConstantScale, CustomScale>;
+
+/// True for the scales that are made of a statistic, a restriction, a minimum and a threshold.
+template <typename Kind>
+inline constexpr bool has_statistic = requires(Kind kind) {
+  kind.statistic;
+};
+
+/// Those four of a scale; nothing for a constant scale and a rule of a user's own.
+std::optional<StatisticScale> statistic_of(const Scale& scale);
 
 /// The number of codes that the statistic spans. `bounds` may carry the gradient of a learned bit
 /// width.

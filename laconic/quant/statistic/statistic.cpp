@@ -37,8 +37,9 @@ at::Tensor value(const SignedAbsMax&, const at::Tensor& rows, const at::Tensor&)
   return rows.gather(1, index).squeeze(1).neg();
 }
 
-at::Tensor value(const MinMax&, const at::Tensor& rows, const at::Tensor&) {
-  return (rows.amax(1) - rows.amin(1).clamp_max(0)).abs();
+at::Tensor value(const MinMax& kind, const at::Tensor& rows, const at::Tensor&) {
+  const auto top = rows.amax(1);
+  return ((kind.include_zero ? top.clamp_min(0) : top) - rows.amin(1).clamp_max(0)).abs();
 }
 
 at::Tensor value(const Percentile& kind, const at::Tensor& rows, const at::Tensor&) {
@@ -47,7 +48,7 @@ at::Tensor value(const Percentile& kind, const at::Tensor& rows, const at::Tenso
 
 at::Tensor value(const PercentileInterval& kind, const at::Tensor& rows, const at::Tensor&) {
   const auto low = kth(rows, std::ceil(0.01 * kind.low * rows.size(1)));
-  return (kth_at(rows, kind.high) - low.clamp_max(0)).abs();
+  return (kth_at(rows, kind.high).clamp_min(0) - low.clamp_max(0)).abs();
 }
 
 at::Tensor value(const AbsAverage&, const at::Tensor& rows, const at::Tensor&) {
@@ -64,6 +65,14 @@ at::Tensor value(const AbsMaxAverage&, const at::Tensor& rows, const at::Tensor&
 at::Tensor value(const MeanSigma& kind, const at::Tensor& rows, const at::Tensor&) {
   const auto size = rows.abs();
   return size.mean(1) + kind.sigma * (size.var(1, /*unbiased=*/true) + 1e-8).sqrt();
+}
+
+at::Tensor value(const CustomStatistic& kind, const at::Tensor& rows, const at::Tensor&) {
+  const auto result = kind.function(kind.parameters, rows);
+  TORCH_CHECK_VALUE(result.defined() && result.dim() == 1 && result.size(0) == rows.size(0),
+                    "[statistic] ", kind.name, ": expected one number a row, [", rows.size(0),
+                    "], got ", result.defined() ? result.sizes() : at::IntArrayRef(), ".");
+  return result;
 }
 
 at::Tensor value(const Mse&, const at::Tensor&, const at::Tensor&) {

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <variant>
 
+#include "laconic/quant/custom/custom.h"
+
 namespace laconic {
 
 /// max |x|
@@ -21,9 +23,12 @@ struct SignedAbsMax {
   bool operator==(const SignedAbsMax&) const = default;
 };
 
-/// max - min(min, 0): the range of an asymmetric quantizer.
+/// max(max, 0) - min(min, 0): the range of an asymmetric quantizer, in which zero lies. Without
+/// zero max - min(min, 0): tighter where all numbers are negative, but an integer zero point cannot
+/// lie outside of the codes and then loses the range.
 struct MinMax {
   static constexpr std::string_view kName = "min_max";
+  bool include_zero = true;
   bool operator==(const MinMax&) const = default;
 };
 
@@ -34,8 +39,8 @@ struct Percentile {
   bool operator==(const Percentile&) const = default;
 };
 
-/// k-th smallest minus min(j-th smallest, 0), for the two percentiles: an asymmetric range without
-/// outliers.
+/// max(k-th smallest, 0) minus min(j-th smallest, 0), for the two percentiles: an asymmetric range
+/// without outliers.
 struct PercentileInterval {
   static constexpr std::string_view kName = "percentile_interval";
   double low = 0.001, high = 99.999;
@@ -78,8 +83,17 @@ struct HalfQuadratic {
   bool operator==(const HalfQuadratic&) const = default;
 };
 
-using Statistic = std::variant<AbsMax, SignedAbsMax, MinMax, Percentile, PercentileInterval,
-                               AbsAverage, AbsMaxAverage, MeanSigma, Mse, HalfQuadratic>;
+/// A statistic of a user's own: rows [scales, n], n > 0 -> [scales], real units, by operations that
+/// have a gradient.
+struct StatisticKind {
+  static constexpr std::string_view kWord = "statistic";
+  using Function = at::Tensor(const CustomParameters& parameters, const at::Tensor& rows);
+};
+using CustomStatistic = Custom<StatisticKind>;
+
+using Statistic =
+    std::variant<AbsMax, SignedAbsMax, MinMax, Percentile, PercentileInterval, AbsAverage,
+                 AbsMaxAverage, MeanSigma, Mse, HalfQuadratic, CustomStatistic>;
 
 /// True for statistics that run the whole quantizer for their candidates (quantizer/search.h).
 constexpr bool is_search(const Mse&) { return true; }

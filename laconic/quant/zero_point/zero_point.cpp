@@ -21,6 +21,9 @@ at::Tensor zero_point_of_minimum(const ZeroPoint& zero_point, const at::Tensor& 
                  [&](const StoredMinimum&) {
                    const auto stored = minimum.to(c10::ScalarType::Half).to(scale.scalar_type());
                    return stored.neg() / scale + bounds.q_min;
+                 },
+                 [&](const CustomZeroPoint& kind) {
+                   return kind.function(kind.parameters, minimum, scale, bounds);
                  }},
       zero_point);
 }

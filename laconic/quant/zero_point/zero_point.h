@@ -5,6 +5,7 @@
 #include <string_view>
 #include <variant>
 
+#include "laconic/quant/custom/custom.h"
 #include "laconic/quant/format/format.h"
 #include "laconic/quant/gradient/gradient.h"
 #include "laconic/quant/rounding/rounding.h"
@@ -37,7 +38,17 @@ struct StoredMinimum {
   bool operator==(const StoredMinimum&) const = default;
 };
 
-using ZeroPoint = std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum>;
+/// A zero point of a user's own, in codes: from the smallest value of each scale's elements (<= 0,
+/// real units) and the scale, by operations that have a gradient. Shapes broadcast.
+struct ZeroPointKind {
+  static constexpr std::string_view kWord = "zero_point";
+  using Function = at::Tensor(const CustomParameters& parameters, const at::Tensor& minimum,
+                              const at::Tensor& scale, const CodeBounds& bounds);
+};
+using CustomZeroPoint = Custom<ZeroPointKind>;
+
+using ZeroPoint =
+    std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum, CustomZeroPoint>;
 
 /// How a whole zero point is found: as the quantizer finds its codes.
 struct ZeroPointCode {

@@ -133,6 +133,10 @@ Work prepare(const LayerProblem& problem, const GptqOptions& options, const at::
 LayerSolution solve(const LayerProblem& problem, const GptqOptions& options) {
   check_problem("gptq", problem);
   check_hessian("gptq", problem);
+  TORCH_CHECK_VALUE(std::holds_alternative<HalfEven>(problem.spec.rounding), "[gptq] layer ",
+                    problem.name, ": GPTQ rounds to nearest, which contradicts the rounding ",
+                    part_name(problem.spec.rounding),
+                    ". Choose rounding half_even, or the solver nearest.");
   if (options.group_scales == GroupScales::kLive) return solve_reference(problem, options);
   std::vector<std::string> notes;
   at::Tensor weight = problem.weight,

@@ -1,0 +1,25 @@
+#include "laconic/quant/quantizer/quant_tensor.h"
+
+namespace laconic {
+
+QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x,
+                     const QuantParameters& parameters) {
+  const auto real = x.to(parameters.scale.scalar_type());
+  return {fake_quantize(spec, real, parameters), parameters.scale, parameters.zero_point,
+          spec.format, spec.granularity};
+}
+
+QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x) {
+  return quantize(spec, x, find_parameters(spec, x));
+}
+
+at::Tensor codes_of(const QuantTensor& tensor) {
+  // A value lies on a code but for the last bits of a product: nearest finds it whatever rounding
+  // made it.
+  QuantSpec nearest;
+  nearest.format = tensor.format;
+  nearest.granularity = tensor.granularity;
+  return quantize_codes(nearest, tensor.value, {tensor.scale, tensor.zero_point});
+}
+
+}  // namespace laconic

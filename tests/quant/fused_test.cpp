@@ -1,0 +1,184 @@
+// The fused kernels against the composed path, bit for bit, over all parts that both know.
+#include "laconic/quant/quantizer/fused.h"
+
+#include <ATen/Parallel.h>
+
+#include <limits>
+
+#include "laconic/kernel/scale_runs.h"
+#include "laconic/quant/quantizer/range.h"
+#include "tests/testing/testing.h"
+
+namespace laconic {
+namespace {
+
+std::vector<Granularity> granularities() {
+  return {PerTensor{},
+          PerChannel{.axis = 0},
+          PerChannel{.axis = 1},
+          PerToken{},
+          PerGroup{.axis = -1, .group_size = 32},
+          PerGroup{.axis = 2, .group_size = 48, .pad = true},
+          PerGroup{.axis = 2, .group_size = 200, .pad = true}};
+}
+
+std::vector<QuantSpec> specs() {
+  std::vector<QuantSpec> all;
+  for (const Granularity& granularity : granularities()) {
+    for (const int64_t bits : {2, 3, 4, 7, 8}) {
+      for (const bool narrow : {false, true}) {
+        const auto is_signed = QuantSpec{}.let(granularity, IntFormat{bits, true, narrow});
+        const auto is_not = QuantSpec{}.let(granularity, IntFormat{bits, false, narrow}, MinMax{});
+        all.insert(all.end(),
+                   {is_signed, is_signed.let(Threshold::kFullRange, StoredAs{}, Clipped{}),
+                    is_signed.let(PowerOfTwo{}), is_not.let(IntegerZeroPoint{}),
+                    is_not.let(FloatZeroPoint{}), is_not.let(StoredMinimum{}),
+                    is_signed.let(MinMax{.include_zero = false}, IntegerZeroPoint{})});
+      }
+    }
+  }
+  return all;
+}
+
+/// With ties, both zeros, huge and tiny numbers among the others.
+at::Tensor hard_tensor(at::IntArrayRef sizes) {
+  auto x = at::randn(sizes);
+  auto flat = x.flatten();
+  const auto ties = at::arange(-40, 40, at::kFloat) / 2;
+  flat.narrow(0, 0, 80).copy_(ties);
+  flat[90] = -0.0;
+  flat[91] = 1e-42;
+  flat[92] = 3e4;
+  return x;
+}
+
+TEST(Fused, EqualsTheComposedPathBitForBit) {
+  at::manual_seed(1);
+  for (const QuantSpec& spec : specs()) {
+    for (const std::vector<int64_t>& sizes :
+         {std::vector<int64_t>{3, 5, 96}, std::vector<int64_t>{2, 40, 103}}) {
+      const auto* group = std::get_if<PerGroup>(&spec.granularity);
+      if (group != nullptr && !group->pad && sizes[2] % group->group_size != 0) continue;
+      SCOPED_TRACE(to_string(spec));
+      const auto x = hard_tensor(sizes);
+      const auto parameters = find_parameters(spec, x);
+      // Scales of another tensor too: everything is clipped somewhere.
+      for (const double factor : {1.0, 0.3}) {
+        const QuantParameters used{parameters.scale * factor, parameters.zero_point};
+        const auto fused = fused_fake_quantize(spec, x, used);
+        ASSERT_TRUE(fused.has_value());
+        EXPECT_TRUE(at::equal(*fused, fake_quantize_composed(spec, x, used)));
+        const auto codes = fused_codes(spec, x, used);
+        ASSERT_TRUE(codes.has_value());
+        EXPECT_TRUE(at::equal(dequantize(spec, *codes, used), *fused));
+      }
+    }
+  }
+}
+
+TEST(Fused, FindsTheScalesOfTheComposedPath) {
+  at::manual_seed(2);
+  int found = 0;
+  for (const QuantSpec& spec : specs()) {
+    const auto x = hard_tensor({7, 2, 96});
+    const auto* group = std::get_if<PerGroup>(&spec.granularity);
+    if (group != nullptr && group->axis != -1 && group->axis != 2) continue;
+    SCOPED_TRACE(to_string(spec));
+    const auto extremes = fused_extremes(spec, x);
+    if (!extremes) continue;
+    ++found;
+    EXPECT_TRUE(extremes->is_finite);
+    const Range fused = range_of_extremes(spec, extremes->low, extremes->high),
+                composed = find_range(spec, x);
+    EXPECT_TRUE(at::equal(fused.statistic, composed.statistic));
+    EXPECT_EQ(fused.minimum.defined(), composed.minimum.defined());
+    if (fused.minimum.defined()) {
+      EXPECT_TRUE(at::equal(fused.minimum, composed.minimum));
+    }
+  }
+  EXPECT_GT(found, 300);
+}
+
+TEST(Fused, HalfPrecisionAndStridesChangeNothing) {
+  at::manual_seed(3);
+  for (const QuantSpec& spec : specs()) {
+    for (const auto dtype : {at::kHalf, at::kBFloat16}) {
+      const auto x = at::randn({96, 4, 3}).to(dtype).permute({2, 1, 0});
+      if (std::holds_alternative<PerGroup>(spec.granularity) &&
+          !std::get<PerGroup>(spec.granularity).pad && x.size(2) % 32 != 0)
+        continue;
+      SCOPED_TRACE(to_string(spec));
+      const auto parameters = find_parameters(spec, x);
+      EXPECT_TRUE(at::equal(fake_quantize(spec, x, parameters),
+                            fake_quantize_composed(spec, x, parameters)));
+    }
+  }
+}
+
+TEST(Fused, NaNStaysNaNAndInfinityIsClamped) {
+  auto x = at::ones({2, 40});
+  x[0][3] = std::numeric_limits<float>::quiet_NaN();
+  x[1][35] = -std::numeric_limits<float>::infinity();
+  for (const QuantSpec& spec :
+       {QuantSpec{}, QuantSpec{}.let(PerChannel{.axis = 0}), QuantSpec{}.let(PerToken{})}) {
+    const auto ones = at::ones(scale_shape(x.sizes(), spec.granularity));
+    const auto value = fused_fake_quantize(spec, x, {ones, ones});
+    ASSERT_TRUE(value.has_value());
+    EXPECT_TRUE(value->isnan()[0][3].item<bool>());
+    EXPECT_EQ(value->isnan().sum().item<int64_t>(), 1);
+    EXPECT_EQ((*value)[1][35].item<float>(), -129);
+    EXPECT_FALSE(fused_extremes(spec, x)->is_finite);
+  }
+}
+
+TEST(Fused, LeavesToTheComposedPathWhatItDoesNotKnow) {
+  const auto x = at::randn({4, 32});
+  const auto is_left = [&](const QuantSpec& spec, const at::Tensor& input) {
+    return !fused_fake_quantize(spec, input, find_parameters(spec, input.detach())).has_value();
+  };
+  EXPECT_FALSE(is_left(QuantSpec{}, x));
+  EXPECT_TRUE(is_left(QuantSpec{}.let(Floor{}), x));
+  EXPECT_TRUE(is_left(QuantSpec{}.let(PerChannel{.axis = -1}), x));
+  EXPECT_TRUE(is_left(QuantSpec{}.let(PerGroup{.axis = 0, .group_size = 2}), x));
+  EXPECT_TRUE(is_left(QuantSpec{}, x.to(at::kDouble)));
+  EXPECT_TRUE(is_left(QuantSpec{}, x.clone().set_requires_grad(true)));
+  EXPECT_FALSE(fused_extremes(QuantSpec{}.let(Percentile{}), x).has_value());
+}
+
+TEST(Fused, SquaredErrorsAreThoseOfTheComposedPath) {
+  at::manual_seed(4);
+  for (const int64_t columns : {1, 7, 1024, 40000}) {
+    const auto rows = at::randn({3, columns}), importance = at::rand({3, columns});
+    for (const auto& spec : {QuantSpec{}.let(IntFormat{.bit_width = 4}),
+                             QuantSpec{}.let(IntFormat{4, false}, MinMax{}, IntegerZeroPoint{})}) {
+      const auto per_row = spec.let(PerChannel{.axis = 0});
+      const auto parameters = find_parameters(per_row, rows);
+      for (const at::Tensor& weight : {at::Tensor(), importance}) {
+        const auto fused = fused_squared_error(spec, rows, weight, parameters);
+        ASSERT_TRUE(fused.has_value());
+        auto error =
+            (fake_quantize_composed(per_row, rows, parameters) - rows).to(at::kDouble).square();
+        if (weight.defined()) error = error * weight;
+        // Products in float32, sums of 1024 of them: a relative error of a few 1e-7.
+        EXPECT_TRUE(at::allclose(fused->to(at::kDouble), error.sum(1), 1e-6, 1e-12));
+      }
+    }
+  }
+}
+
+TEST(Fused, ThreadsDoNotChangeAnything) {
+  const auto x = at::randn({1000, 1000});
+  const auto spec = QuantSpec{}.let(IntFormat{.bit_width = 3}, Mse{.grid_points = 5});
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = find_parameters(spec, x);
+  const auto value = fake_quantize(spec, x, one);
+  at::set_num_threads(2);
+  const auto two = find_parameters(spec, x);
+  EXPECT_TRUE(at::equal(one.scale, two.scale));
+  EXPECT_TRUE(at::equal(value, fake_quantize(spec, x, two)));
+  at::set_num_threads(threads);
+}
+
+}  // namespace
+}  // namespace laconic
