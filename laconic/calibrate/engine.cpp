@@ -16,6 +16,7 @@
 #include "laconic/calibrate/segment_work.h"
 #include "laconic/calibrate/segments.h"
 #include "laconic/kernel/gram.h"
+#include "laconic/quant/quantizer/running.h"
 
 namespace laconic {
 namespace {
@@ -41,7 +42,10 @@ class Engine {
   size_t segments_to_run() const;
   int64_t steps(int64_t windows, size_t run) const;
   void work(const Segment& segment, bool is_run, bool goes_on, Progress& progress);
-  LayerStatistics statistics(const LayerGroup& group, const SegmentWork& work, Progress& progress);
+  LayerStatistics statistics(const LayerGroup& group, SegmentWork& work, Progress& progress);
+  QuantParameters input_parameters(const LayerGroup& group, const SegmentWork& work,
+                                   Progress& progress);
+  LayerStatistics hessian(const LayerGroup& group, const SegmentWork& work, Progress& progress);
   void write_block(const Segment& segment, SegmentWork& work);
   void write_rest();
   void add_stored(const std::string& name, NamedTensors& tensors) const;
@@ -66,7 +70,7 @@ size_t Engine::segments_to_run() const {
   size_t count = 0;
   for (size_t i = 0; i < graph_.segments.size(); ++i) {
     const Segment& segment = graph_.segments[i];
-    if (segment.needs_hessian() && !is_done(segment)) count = i + 1;
+    if (segment.visits() > 0 && !is_done(segment)) count = i + 1;
   }
   return count;
 }
@@ -75,17 +79,48 @@ int64_t Engine::steps(int64_t windows, size_t run) const {
   int64_t passes = 0;
   for (size_t i = 0; i < run; ++i) {
     const Segment& segment = graph_.segments[i];
-    if (!is_done(segment)) {
-      passes += std::count_if(segment.groups.begin(), segment.groups.end(),
-                              [](const auto& g) { return g.needs_hessian; });
-    }
+    if (!is_done(segment)) passes += segment.visits();
     if (i + 1 < run) ++passes;
   }
   return passes * windows;
 }
 
-LayerStatistics Engine::statistics(const LayerGroup& group, const SegmentWork& work,
-                                   Progress& progress) {
+LayerStatistics Engine::statistics(const LayerGroup& group, SegmentWork& work, Progress& progress) {
+  std::optional<QuantParameters> input;
+  if (group.static_input() != nullptr) {
+    input = input_parameters(group, work, progress);
+    work.put_input(group, *input);
+  }
+  LayerStatistics found;
+  if (group.needs_hessian) found = hessian(group, work, progress);
+  found.input = std::move(input);
+  return found;
+}
+
+QuantParameters Engine::input_parameters(const LayerGroup& group, const SegmentWork& work,
+                                         Progress& progress) {
+  const Stopwatch watch;
+  const graph::LinearLayer& layer = group.tasks.front().layer;
+  // Before the group's own quantizer, which has no numbers yet.
+  const bool is_placed = graph_.graph.at(group.input.node).kind == graph::NodeKind::kQuantize;
+  const graph::NodeId stop = is_placed ? group.input.node : group.stop;
+  RunningRange range(*group.static_input());
+  try {
+    activations_->visit(stop, layer.input, work.parameters(), progress, [&](const at::Tensor& x) {
+      // Window by window: the batch is no part of the result.
+      for (int64_t i = 0; i < x.size(0); ++i) range.add(x.narrow(0, i, 1));
+    });
+    const QuantParameters parameters = range.parameters();
+    report_.calibrate_seconds += watch.seconds();
+    return parameters;
+  } catch (const c10::ValueError& error) {
+    TORCH_CHECK_VALUE(false, "[engine] layer ", layer.name,
+                      ": its input on the calibration data: ", error.what_without_backtrace());
+  }
+}
+
+LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work,
+                                Progress& progress) {
   const Stopwatch watch;
   const std::string& name = group.tasks.front().layer.name;
   std::unique_ptr<kernel::GramSum> sum;
@@ -99,7 +134,7 @@ LayerStatistics Engine::statistics(const LayerGroup& group, const SegmentWork& w
                     ": no calibration window reached it, so it has no statistics. Give more data, "
                     "or choose a solver "
                     "that needs none (nearest).");
-  LayerStatistics statistics{sum->mean(), {}, sum->rows()};
+  LayerStatistics statistics{sum->mean(), {}, sum->rows(), {}};
   statistics.mean_square = statistics.hessian.diagonal().clone();
   const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
   TORCH_CHECK_VALUE(finite, "[engine] layer ", name,
@@ -160,9 +195,7 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
   }
   for (const LayerGroup& group : segment.groups) {
     if (done) break;
-    LayerStatistics found;
-    if (group.needs_hessian) found = statistics(group, work, progress);
-    work.solve(group, found, solve_, report_);
+    work.solve(group, statistics(group, work, progress), solve_, report_);
   }
   for (const LayerGroup& group : segment.groups) {
     for (const LayerTask& task : group.tasks) placed_.insert(task.layer.weight_name);
@@ -229,6 +262,10 @@ void check_windows(const LanguageModel& model, const at::Tensor& windows) {
 
 }  // namespace
 
+bool LayerPlan::has_static_input() const {
+  return input && std::holds_alternative<StaticScale>(input->scale);
+}
+
 int engine_shard_count(const LanguageModel& model) {
   return static_cast<int>(model.blocks.size()) + 1;
 }
@@ -237,8 +274,9 @@ EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>
                         const at::Tensor& windows, const SolveFunction& solve, NativeWriter& writer,
                         const EngineOptions& options) {
   const c10::InferenceMode no_gradients;
-  const bool needs_windows =
-      std::any_of(plans.begin(), plans.end(), [](const auto& plan) { return plan.needs_hessian; });
+  const bool needs_windows = std::any_of(plans.begin(), plans.end(), [](const LayerPlan& plan) {
+    return plan.needs_hessian || plan.has_static_input();
+  });
   if (needs_windows) check_windows(model, windows);
   TORCH_CHECK_VALUE(!std::filesystem::exists(model.directory / "laconic.json"), "[engine] ",
                     model.directory.string(), " is quantized already. Start from the float model.");

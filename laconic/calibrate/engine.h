@@ -19,6 +19,9 @@ struct LayerPlan {
   QuantSpec weight;
   std::optional<QuantSpec> input;
   bool needs_hessian = false;
+
+  /// Whether the input's scale is to be found on the calibration windows.
+  bool has_static_input() const;
 };
 
 /// Statistics of one layer's input over the calibration set.
@@ -27,6 +30,7 @@ struct LayerStatistics {
       hessian;  ///< [in, in] float32: X^T X / n; undefined when no layer of the group needs it
   at::Tensor mean_square;  ///< [in] float32: mean of x^2; undefined with the Hessian
   int64_t rows = 0;        ///< n
+  std::optional<QuantParameters> input = {};  ///< of a static input
 };
 
 struct SolvedLayer {
@@ -68,13 +72,14 @@ nlohmann::json to_json(const EngineReport& report);
 int engine_shard_count(const LanguageModel& model);
 
 /// Quantizes block by block: one block's weights, the activations entering it and its Hessians are
-/// in memory, nothing else. Layers that share their input share one Hessian. Layers outside of
-/// blocks (a head) are solved where they stand. Shard i of the writer is block i; the last one
-/// holds embeddings, norms, head and whatever else the checkpoint has; tensors that are not
-/// quantized keep their stored dtype. Shards that are there are kept (a resumed run) and give the
-/// same bytes in those that follow. The caller finishes the writer.
-/// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian:
-/// nothing is run then.
+/// in memory, nothing else. Layers that share their input share one Hessian, and the range of a
+/// static quantizer of it, which is found first. Layers outside of blocks (a head) are solved where
+/// they stand. Shard i of the writer is block i; the last one holds embeddings, norms, head and
+/// whatever else the checkpoint has; tensors that are not quantized keep their stored dtype. Shards
+/// that are there are kept (a resumed run) and give the same bytes in those that follow. The caller
+/// finishes the writer.
+/// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian
+/// or has a static input: nothing is run then.
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at
 /// all, a weight that is
 ///         tied to an embedding; naming the window for an id or a length that the model does not

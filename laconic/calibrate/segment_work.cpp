@@ -37,9 +37,11 @@ at::Tensor stored_codes(const SafetensorsFile& shard, const NativeLayer& layer) 
   return (codes - (int64_t{1} << (format.bit_width - 1))).to(at::kChar);
 }
 
-QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLayer& layer) {
-  QuantParameters parameters{shard.tensor(layer.name + ".weight_scale").clone(), {}};
-  const std::string zero_point = layer.name + ".weight_zero_point";
+/// @param of  "weight" or "input".
+QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLayer& layer,
+                                  const std::string& of) {
+  QuantParameters parameters{shard.tensor(layer.name + "." + of + "_scale").clone(), {}};
+  const std::string zero_point = layer.name + "." + of + "_zero_point";
   if (shard.find(zero_point) != nullptr) parameters.zero_point = shard.tensor(zero_point).clone();
   return parameters;
 }
@@ -66,6 +68,7 @@ SegmentWork::~SegmentWork() {
 
 void SegmentWork::load() {
   for (const std::string& name : names_) {
+    if (!model_.parameters->has(name)) continue;  // of a static input: found here
     weights_->set(name, model_.parameters->get(name));
     model_.parameters->release(name);
   }
@@ -75,6 +78,16 @@ void SegmentWork::put(const LayerTask& task, const at::Tensor& quantized) {
   if (keep_float_) return;
   weights_->set(task.layer.weight_name,
                 task.layer.transposed ? quantized.t().contiguous() : quantized);
+}
+
+void SegmentWork::put_input(const LayerTask& task, const QuantParameters& parameters) {
+  weights_->set(task.layer.name + ".input_scale", parameters.scale);
+  if (parameters.zero_point.defined())
+    weights_->set(task.layer.name + ".input_zero_point", parameters.zero_point);
+}
+
+void SegmentWork::put_input(const LayerGroup& group, const QuantParameters& parameters) {
+  for (const LayerTask& task : group.tasks) put_input(task, parameters);
 }
 
 void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statistics,
@@ -104,7 +117,7 @@ void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statisti
     layer.seconds = solving.seconds();
     reports_.push_back(layer);
     const NativeLayer native = native_layer(*task.plan, weight.sizes());
-    for (auto& tensor : native_tensors(native, solved.codes, solved.parameters))
+    for (auto& tensor : native_tensors(native, solved.codes, solved.parameters, statistics.input))
       solved_.push_back(std::move(tensor));
     put(task, quantized);
     model_.parameters->release(task.layer.weight_name);
@@ -119,7 +132,9 @@ void SegmentWork::restore(const SafetensorsFile& shard) {
       const NativeLayer layer =
           native_layer(*task.plan, task.layer.transposed ? stored.t().sizes() : stored.sizes());
       const at::Tensor codes = stored_codes(shard, layer);
-      put(task, dequantize(layer.weight, codes, stored_parameters(shard, layer)).to(at::kFloat));
+      put(task, dequantize(layer.weight, codes, stored_parameters(shard, layer, "weight"))
+                    .to(at::kFloat));
+      if (task.plan->has_static_input()) put_input(task, stored_parameters(shard, layer, "input"));
     }
   }
 }

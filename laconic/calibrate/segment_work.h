@@ -31,6 +31,9 @@ class SegmentWork {
   /// What the runner reads.
   const graph::Parameters& parameters() const { return *weights_; }
 
+  /// The static quantizer of a group's input, found: the network goes on with it.
+  void put_input(const LayerGroup& group, const QuantParameters& parameters);
+
   /// Solves the layers of a group; notes seconds of loading and solving in `report`.
   void solve(const LayerGroup& group, const LayerStatistics& statistics,
              const SolveFunction& solver, EngineReport& report);
@@ -45,6 +48,7 @@ class SegmentWork {
 
  private:
   void put(const LayerTask& task, const at::Tensor& quantized);
+  void put_input(const LayerTask& task, const QuantParameters& parameters);
 
   const LanguageModel& model_;
   const Segment& segment_;

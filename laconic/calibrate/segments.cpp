@@ -103,9 +103,15 @@ void place_task(Segment& segment, const LayerTask& task, const Graph& graph) {
 
 }  // namespace
 
-bool Segment::needs_hessian() const {
-  return std::any_of(groups.begin(), groups.end(),
-                     [](const LayerGroup& group) { return group.needs_hessian; });
+const QuantSpec* LayerGroup::static_input() const {
+  const LayerPlan& plan = *tasks.front().plan;
+  return plan.has_static_input() ? &*plan.input : nullptr;
+}
+
+int64_t Segment::visits() const {
+  int64_t count = 0;
+  for (const LayerGroup& group : groups) count += group.visits();
+  return count;
 }
 
 EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPlan>& plans,

@@ -20,6 +20,10 @@ struct LayerGroup {
   graph::Value input;       ///< what they multiply: after a quantizer of the input
   graph::NodeId stop = -1;  ///< the first of the layers: the input is there before it
   bool needs_hessian = false;
+  /// The input's own quantizer when it is static (of all tasks alike), else null.
+  const QuantSpec* static_input() const;
+  /// Times that the windows are to be looked at for it.
+  int64_t visits() const { return (needs_hessian ? 1 : 0) + (static_input() != nullptr ? 1 : 0); }
 };
 
 /// A stretch of the graph that is worked on at once: a block, or what comes before and after the
@@ -30,7 +34,7 @@ struct Segment {
   int shard = 0;  ///< blocks: their number; else the last shard
   bool is_block = false;
   std::vector<LayerGroup> groups;  ///< in the order of their stops
-  bool needs_hessian() const;
+  int64_t visits() const;          ///< of its groups
 };
 
 /// The graph to run (with quantizers of inputs in place when the statistics are of the quantized

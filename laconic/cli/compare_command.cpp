@@ -81,7 +81,8 @@ void evaluate(const CompareCommand& command, std::vector<Row>& rows, const Sessi
   const auto tokens = read_tokens(original, command.evaluation.text);
   rows[0].result = evaluate_perplexity(original, tokens, options);
   for (size_t i = 1; i < rows.size(); ++i) {
-    const LanguageModel model = load_language_model(rows[i].directory);
+    const LanguageModel model =
+        load_language_model(rows[i].directory, {.parts = session.parts.quantizers});
     rows[i].result = evaluate_perplexity(model, tokens, options, &original);
   }
 }

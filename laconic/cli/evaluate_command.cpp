@@ -29,9 +29,10 @@ std::string readable(const PerplexityResult& result, const PerplexityOptions& op
 }  // namespace
 
 void run_command(const PerplexityCommand& command, const Session& session) {
-  const LanguageModel model = load_language_model(command.model);
+  const LoadOptions loading{.parts = session.parts.quantizers};
+  const LanguageModel model = load_language_model(command.model, loading);
   std::optional<LanguageModel> against;
-  if (!command.against.empty()) against = load_language_model(command.against);
+  if (!command.against.empty()) against = load_language_model(command.against, loading);
   const PerplexityOptions options = to_options(command.evaluation, model, session.progress);
   const auto tokens = read_tokens(model, command.evaluation.text);
   const auto result = evaluate_perplexity(model, tokens, options, against ? &*against : nullptr);

@@ -28,7 +28,7 @@ void run_command(const ExportCommand& command, const Session& session) {
       ": expected a directory that `laconic quantize` wrote (it holds laconic.json).");
   TORCH_CHECK_VALUE(command.overwrite || !std::filesystem::exists(command.out), "[export] ",
                     command.out, ": is there already. Remove it, or allow it with --overwrite.");
-  const auto model = NativeDirectory::open(command.model);
+  const auto model = NativeDirectory::open(command.model, session.parts.quantizers);
   check_exportable(exporter, read_config(command.model), model->layers());
   const ExportReport report = exporter.write(*model, command.out, command.overwrite);
   if (session.json) {

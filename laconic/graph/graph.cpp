@@ -1,5 +1,6 @@
 #include "laconic/graph/graph.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "laconic/base/variant.h"
@@ -87,16 +88,21 @@ void check_node(const Graph& graph, NodeId id) {
     TORCH_CHECK_VALUE(graph.nodes[value.node].kind != NodeKind::kOutput, "[Graph] ",
                       describe(graph, id), " uses %", value.node, ": an output has no users.");
   });
-  const bool has_one =
-      node.arguments.size() == 1 && std::holds_alternative<Value>(node.arguments[0].data);
-  if (node.kind == NodeKind::kQuantize || node.kind == NodeKind::kOutput)
-    TORCH_CHECK_VALUE(has_one, "[Graph] ", describe(graph, id),
-                      ": expected one value as argument, got ", node.arguments.size(),
-                      " arguments.");
+  const bool is_quantizer = node.kind == NodeKind::kQuantize;
+  const size_t most = is_quantizer ? 3 : 1;  // scale and zero point
+  const bool fits =
+      !node.arguments.empty() && node.arguments.size() <= most &&
+      std::all_of(node.arguments.begin(), node.arguments.end(), [](const Argument& argument) {
+        return std::holds_alternative<Value>(argument.data);
+      });
+  if (is_quantizer || node.kind == NodeKind::kOutput)
+    TORCH_CHECK_VALUE(fits, "[Graph] ", describe(graph, id), ": expected one value as argument",
+                      is_quantizer ? ", or a scale and a zero point as well" : "", ", got ",
+                      node.arguments.size(), " arguments.");
   if (node.kind == NodeKind::kInput || node.kind == NodeKind::kParameter)
     TORCH_CHECK_VALUE(node.arguments.empty(), "[Graph] ", describe(graph, id),
                       ": expected no arguments, got ", node.arguments.size(), ".");
-  if (node.kind == NodeKind::kQuantize)
+  if (is_quantizer)
     TORCH_CHECK_VALUE(graph.quantizers.contains(node.target), "[Graph] ", describe(graph, id),
                       ": unknown quantizer \"", node.target, "\". Add it to Graph::quantizers.");
 }

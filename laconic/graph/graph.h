@@ -51,7 +51,7 @@ enum class NodeKind {
   kInput,      ///< target: name of the input ("input_ids")
   kParameter,  ///< target: name in the checkpoint ("model.layers.0.self_attn.q_proj.weight")
   kCall,       ///< target: operator with overload ("aten::linear", "aten::add.Tensor")
-  kQuantize,   ///< target: key in Graph::quantizers; one argument
+  kQuantize,   ///< target: key in Graph::quantizers; x, or x and scale, or x, scale and zero point
   kOutput,     ///< one argument; its value (Value{id, 0}) is the result
 };
 
@@ -62,7 +62,9 @@ struct Node {
   std::vector<Argument> arguments;
 };
 
-/// A quantizer placed in the graph. Without parameters it is dynamic: found anew on each call.
+/// A quantizer placed in the graph. Scale and zero point are arguments of its node (a static scale:
+/// parameters of the graph), or constants here; without either it is dynamic, found anew at each
+/// call.
 struct Quantizer {
   QuantSpec spec;
   std::optional<QuantParameters> parameters;

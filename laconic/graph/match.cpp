@@ -50,6 +50,18 @@ std::optional<LinearLayer> linear_layer(const Graph& graph, NodeId id) {
   return layer;
 }
 
+/// Names of the parameters that a quantizer reads from the graph.
+std::vector<std::string> stored_parameters(const Quantizer& quantizer, const std::string& name) {
+  if (quantizer.parameters || !std::holds_alternative<StaticScale>(quantizer.spec.scale)) return {};
+  if (std::holds_alternative<NoZeroPoint>(quantizer.spec.zero_point)) return {name + "_scale"};
+  return {name + "_scale", name + "_zero_point"};
+}
+
+/// The last node of an insertion, as its own nodes name it.
+Value last_of(const Insertion& insertion) {
+  return {-static_cast<NodeId>(insertion.nodes.size()), 0};
+}
+
 LinearLayer named_layer(const Graph& graph, const std::string& name) {
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (graph.nodes[id].module != name) continue;
@@ -181,8 +193,13 @@ Graph place_quantizers(const Graph& graph, const std::map<std::string, LayerQuan
       const std::string name = layer.name + "." + role;
       with.quantizers[name] = *quantizer;
       const Value source = argument == 0 ? layer.input : layer.weight;
-      insertion.nodes.push_back({NodeKind::kQuantize, name, layer.name, {source}});
-      insertion.redirect[argument] = Value{-static_cast<NodeId>(insertion.nodes.size()), 0};
+      std::vector<Argument> arguments = {source};
+      for (const std::string& parameter : stored_parameters(*quantizer, name)) {
+        insertion.nodes.push_back({NodeKind::kParameter, parameter, layer.name, {}});
+        arguments.emplace_back(last_of(insertion));
+      }
+      insertion.nodes.push_back({NodeKind::kQuantize, name, layer.name, std::move(arguments)});
+      insertion.redirect[argument] = last_of(insertion);
     };
     add(asked->second.input, "input", 0);
     add(asked->second.weight, "weight", 1);

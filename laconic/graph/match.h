@@ -45,7 +45,9 @@ struct LayerQuantizers {
 };
 
 /// Puts quantizers on weights and inputs of layers (key: LinearLayer::name), named NAME.weight and
-/// NAME.input; one that is there already is replaced, the others stay. One pass for any number of
+/// NAME.input; one that is there already is replaced, the others stay. A quantizer with a static
+/// scale and no constant parameters reads the graph's parameters NAME.input_scale and
+/// NAME.input_zero_point (when asymmetric; NAME.weight_... alike). One pass for any number of
 /// layers. Node ids change: find layers and blocks anew.
 /// @throws c10::ValueError when a layer is not in the graph.
 Graph place_quantizers(const Graph& graph, const std::map<std::string, LayerQuantizers>& layers);

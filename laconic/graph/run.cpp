@@ -183,6 +183,7 @@ class Runner::Frame {
   const c10::IValue& slot(int32_t slot);
   int64_t evaluate(const Size& size);
   void call(const Step& step);
+  at::Tensor quantized(const Step& step, const Quantizer& quantizer);
   void free(int32_t slot);
 
   const Plan& plan_;
@@ -260,6 +261,15 @@ void Runner::Frame::call(const Step& step) {
   }
 }
 
+at::Tensor Runner::Frame::quantized(const Step& step, const Quantizer& quantizer) {
+  const at::Tensor x = slot(step.feeds[0].slot).toTensor();
+  if (quantizer.parameters) return fake_quantize(quantizer.spec, x, *quantizer.parameters);
+  if (step.feeds.size() == 1) return fake_quantize_dynamic(quantizer.spec, x);
+  QuantParameters parameters{slot(step.feeds[1].slot).toTensor(), {}};
+  if (step.feeds.size() > 2) parameters.zero_point = slot(step.feeds[2].slot).toTensor();
+  return fake_quantize(quantizer.spec, x, parameters);
+}
+
 void Runner::Frame::free(int32_t slot) {
   if (kept_[slot]) return;
   const bool release = plan_.is_parameter(slot) && !slots_[slot].isNone();
@@ -284,10 +294,7 @@ void Runner::Frame::run(NodeId id) {
       break;
     case NodeKind::kQuantize: {
       const Quantizer& quantizer = plan_.graph.quantizers.at(node.target);
-      const at::Tensor& x = slot(step.feeds[0].slot).toTensor();
-      slots_[step.first_slot] = quantizer.parameters
-                                    ? fake_quantize(quantizer.spec, x, *quantizer.parameters)
-                                    : fake_quantize_dynamic(quantizer.spec, x);
+      slots_[step.first_slot] = quantized(step, quantizer);
       break;
     }
   }

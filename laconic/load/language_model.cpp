@@ -7,13 +7,14 @@
 namespace laconic {
 namespace {
 
-/// Dynamic quantizers on the inputs of layers that have one.
+/// Quantizers on the inputs of layers that have one; a static one with its stored parameters.
 graph::Graph with_inputs_quantized(const graph::Graph& graph, const NativeDirectory& native) {
   std::map<std::string, graph::LayerQuantizers> quantizers;
   for (const NativeLayer& layer : native.layers())
     if (layer.input)
-      quantizers[layer.name] = {.weight = std::nullopt,
-                                .input = graph::Quantizer{*layer.input, std::nullopt}};
+      quantizers[layer.name] = {
+          .weight = std::nullopt,
+          .input = graph::Quantizer{*layer.input, native.input_parameters(layer)}};
   return quantizers.empty() ? graph : graph::place_quantizers(graph, quantizers);
 }
 
@@ -53,7 +54,7 @@ LanguageModel load_language_model(const std::filesystem::path& directory,
   result.architecture = architecture.name;
   TracedModel traced;
   if (NativeDirectory::is_native(directory)) {
-    const auto native = NativeDirectory::open(directory);
+    const auto native = NativeDirectory::open(directory, options.parts);
     traced = trace_model(config, architecture, stored_tensors(*native));
     check_layers(traced.graph, *native);
     traced.graph = with_inputs_quantized(traced.graph, *native);

@@ -10,6 +10,7 @@
 #include "laconic/graph/match.h"
 #include "laconic/graph/parameters.h"
 #include "laconic/load/tokenizer/tokenizer.h"
+#include "laconic/quant/quantizer/quant_parts.h"
 
 namespace laconic {
 
@@ -34,6 +35,8 @@ struct LoadOptions {
   /// Keep converted parameters in memory after the first use (evaluation), or convert at each use
   /// (block engine).
   bool resident = true;
+  /// The program's own parts of quantizers, which a native directory's specs may name.
+  QuantParts parts = {};
 };
 
 /// @throws c10::ValueError naming file and field: no config.json, unknown architecture (lists the

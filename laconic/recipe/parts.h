@@ -4,6 +4,7 @@
 #include <string>
 
 #include "laconic/export/export.h"
+#include "laconic/quant/quantizer/quant_parts.h"
 #include "laconic/solve/solve.h"
 
 namespace laconic {
@@ -13,6 +14,7 @@ namespace laconic {
 struct Parts {
   std::span<const Solver> solvers;
   std::span<const Exporter> exporters;
+  QuantParts quantizers = {};
 };
 
 /// @throws c10::ValueError listing the known names.

@@ -44,6 +44,13 @@ void check_places(const QuantizeJob& job, const Parts& parts) {
   }
 }
 
+std::string what_calibrates(const QuantizationPlan& plan) {
+  for (const LayerPlan& layer : plan.layers) {
+    if (layer.needs_hessian) return "the solver " + plan.rules.at(layer.layer.name)->solver;
+  }
+  return "the static scale of inputs";
+}
+
 CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& model,
                                  const QuantizationPlan& plan) {
   if (!plan.needs_calibration) {
@@ -51,10 +58,8 @@ CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& mo
     none.windows = at::empty({0, 0}, at::kLong);
     return none;
   }
-  const auto needing = std::find_if(plan.layers.begin(), plan.layers.end(),
-                                    [](const LayerPlan& layer) { return layer.needs_hessian; });
-  TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name,
-                    ": the solver ", plan.rules.at(needing->layer.name)->solver,
+  TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": ",
+                    what_calibrates(plan),
                     " calibrates on a text: give one with --calibration FILE.");
   const auto& wanted = job.recipe.calibration;
   CalibrationOptions options{wanted.windows, wanted.length, wanted.seed, wanted.field};
@@ -122,7 +127,8 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
       run_engine(model, plan.layers, calibration.windows, make_solve(plan, parts), writer, options);
   outcome.offsets = calibration.offsets;
   outcome.notes = calibration.notes;
-  writer.finish(manifest_of(job, model, plan, report, calibration), files_to_copy(job.model));
+  writer.finish(manifest_of(job, model, plan, report, calibration), files_to_copy(job.model),
+                parts.quantizers);
   return report;
 }
 
@@ -153,9 +159,9 @@ QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts) {
   const std::filesystem::path out = job.out.has_filename() ? job.out : job.out.parent_path();
   outcome.report = quantize_into(out, job, parts, outcome);
   outcome.seconds = clock.seconds();
-  outcome.size = measure_size(out);
+  outcome.size = measure_size(out, parts.quantizers);
   if (job.exports.empty()) return outcome;
-  const auto native = NativeDirectory::open(out);
+  const auto native = NativeDirectory::open(out, parts.quantizers);
   for (const std::string& format : job.exports) {
     const Exporter& exporter = find_exporter(parts, format);
     const auto path = export_path(out, exporter);

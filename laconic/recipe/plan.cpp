@@ -121,7 +121,8 @@ QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& mo
     check_channel(*rule, plan.outcome.back());
     plan.layers.push_back({layer, *rule->weight, rule->input, needs_hessian});
     plan.rules[layer.name] = rule;
-    plan.needs_calibration = plan.needs_calibration || needs_hessian;
+    plan.needs_calibration =
+        plan.needs_calibration || needs_hessian || plan.layers.back().has_static_input();
   }
   TORCH_CHECK_VALUE(!plan.layers.empty(), "[recipe] ", recipe.name,
                     ": every layer is skipped: nothing to quantize.");

@@ -113,11 +113,11 @@ void read_solver(MappingReader& reader, LayerRule& rule, const Parts& parts) {
 }
 
 std::optional<QuantSpec> read_spec(MappingReader& reader, const std::string& key,
-                                   const std::string& where) {
+                                   const std::string& where, const Parts& parts) {
   const YAML::Node node = reader.find(key);
   if (!node.IsDefined()) return std::nullopt;
   try {
-    return quant_spec_from_node(node, where);
+    return quant_spec_from_node(node, where, parts.quantizers);
   } catch (const c10::ValueError& error) {
     // A changed recipe has no positions: "where:0:0" is none.
     std::string message = error.what_without_backtrace();
@@ -147,8 +147,8 @@ LayerRule read_rule(const YAML::Node& node, const std::string& where, const Part
     rule.layers = {{"blocks", location(where, node.Mark())}};
   }
   reader.read("skip", rule.skip);
-  rule.weight = read_spec(reader, "weight", where);
-  rule.input = read_spec(reader, "input", where);
+  rule.weight = read_spec(reader, "weight", where, parts);
+  rule.input = read_spec(reader, "input", where, parts);
   read_solver(reader, rule, parts);
   reader.finish();
   if (rule.weight) check_weight(reader.find("weight"), *rule.weight, reader);

@@ -1,6 +1,8 @@
 #include "laconic/recipe/sizes.h"
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <numeric>
 
 #include "laconic/base/variant.h"
@@ -17,18 +19,27 @@ int64_t element_count(const std::vector<int64_t>& shape) {
 int64_t code_bits(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).bit_width; }
 
 int64_t scale_bits(const QuantSpec& spec) {
-  const auto of = [](const auto& scale) -> int64_t {
-    return std::holds_alternative<StoredAs>(scale.restriction) ? kHalfBits : kFloatBits;
-  };
-  return std::visit(Overloaded{[](const ConstantScale&) -> int64_t { return 0; }, of}, spec.scale);
+  if (std::holds_alternative<ConstantScale>(spec.scale)) return 0;
+  const auto scale = statistic_of(spec.scale);
+  const bool is_half = scale && std::holds_alternative<StoredAs>(scale->restriction);
+  return is_half ? kHalfBits : kFloatBits;
 }
 
 int64_t zero_point_bits(const QuantSpec& spec) {
   return std::visit(Overloaded{[](const NoZeroPoint&) -> int64_t { return 0; },
                                [&](const IntegerZeroPoint&) { return code_bits(spec); },
                                [](const FloatZeroPoint&) { return kFloatBits; },
-                               [](const StoredMinimum&) { return kHalfBits; }},
+                               [](const StoredMinimum&) { return kHalfBits; },
+                               [](const CustomZeroPoint&) { return kFloatBits; }},
                     spec.zero_point);
+}
+
+// Tensors of a native directory that are no parameters of the model.
+bool is_of_quantizer(const std::string& name) {
+  constexpr const char* kEndings[] = {".weight_codes", ".weight_scale", ".weight_zero_point",
+                                      ".input_scale", ".input_zero_point"};
+  return std::any_of(std::begin(kEndings), std::end(kEndings),
+                     [&](const char* ending) { return name.ends_with(ending); });
 }
 
 }  // namespace
@@ -42,20 +53,17 @@ double bits_per_weight(const NativeLayer& layer) {
              weights;
 }
 
-ModelSize measure_size(const std::filesystem::path& directory) {
+ModelSize measure_size(const std::filesystem::path& directory, const QuantParts& parts) {
   ModelSize size;
   double bits = 0;
   std::shared_ptr<const NativeDirectory> native;
-  if (NativeDirectory::is_native(directory)) native = NativeDirectory::open(directory);
+  if (NativeDirectory::is_native(directory)) native = NativeDirectory::open(directory, parts);
   const auto checkpoint = native ? nullptr : Checkpoint::open(directory);
   const Checkpoint& tensors = native ? native->tensors() : *checkpoint;
   for (const std::string& name : tensors.names()) {
     const SafetensorsEntry& entry = tensors.entry(name);
     size.bytes += entry.end - entry.begin;
-    const bool stored_part =
-        native && (name.ends_with(".weight_codes") || name.ends_with(".weight_scale") ||
-                   name.ends_with(".weight_zero_point"));
-    if (!stored_part) size.parameters += element_count(entry.shape);
+    if (!native || !is_of_quantizer(name)) size.parameters += element_count(entry.shape);
   }
   if (native) {
     for (const NativeLayer& layer : native->layers()) {

@@ -21,7 +21,8 @@ struct ModelSize {
 /// (float32 when it says nothing) and whole zero points as codes.
 double bits_per_weight(const NativeLayer& layer);
 
+/// @param parts  the program's own, which a native directory's specs may name.
 /// @throws c10::ValueError when the directory holds no model.
-ModelSize measure_size(const std::filesystem::path& directory);
+ModelSize measure_size(const std::filesystem::path& directory, const QuantParts& parts = {});
 
 }  // namespace laconic

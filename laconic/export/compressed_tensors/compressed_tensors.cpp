@@ -223,7 +223,7 @@ ExportReport write_compressed_tensors(const NativeDirectory& model, const fs::pa
   set_dtype(config, report);
   for (const NativeLayer& layer : model.layers()) {
     if (is_head(layer.name)) config["tie_word_embeddings"] = false;
-    if (layer.input && report.notes.size() < 2) {
+    if (layer.input && !has_static_input(layer) && report.notes.size() < 2) {
       report.notes.emplace_back(
           "Clients find the scale of inputs by a rule of their own (largest magnitude / 127.5 for "
           "8 bits).");

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <nlohmann/json.hpp>
@@ -17,13 +18,11 @@ const PerGroup* group_of(const NativeLayer& layer) {
 }
 
 // Unsigned codes without a zero point are signed ones with the constant zero point -2^(bits - 1).
-bool has_zero_point(const NativeLayer& layer) {
-  return is_asymmetric(layer.weight) || !is_signed(layer.weight);
-}
+bool has_zero_point(const QuantSpec& spec) { return is_asymmetric(spec) || !is_signed(spec); }
 
 // What turns a code into the format's signed code.
-int64_t shift(const NativeLayer& layer) {
-  return is_signed(layer.weight) ? 0 : int64_t{1} << (bit_width(layer.weight) - 1);
+int64_t shift(const QuantSpec& spec) {
+  return is_signed(spec) ? 0 : int64_t{1} << (bit_width(spec) - 1);
 }
 
 std::string granularity_obstacle(const NativeLayer& layer) {
@@ -42,26 +41,30 @@ std::string granularity_obstacle(const NativeLayer& layer) {
          ": put a group_size that divides " + std::to_string(layer.shape[1]) + " into the recipe";
 }
 
-// Clients find the scale of an input themselves, token by token.
-std::string input_obstacle(const QuantSpec& input) {
+// Clients find the scale of an input themselves, token by token, or read one for the whole tensor.
+std::string input_obstacle(const NativeLayer& layer) {
+  const QuantSpec& input = *layer.input;
   const bool integer_zero = std::holds_alternative<NoZeroPoint>(input.zero_point) ||
                             std::holds_alternative<IntegerZeroPoint>(input.zero_point);
   const bool dynamic = std::holds_alternative<StatisticScale>(input.scale) &&
                        std::holds_alternative<PerToken>(input.granularity);
-  const bool fits = bit_width(input) <= 8 && integer_zero && dynamic &&
-                    (is_signed(input) || !std::holds_alternative<NoZeroPoint>(input.zero_point));
+  const bool fixed =
+      has_static_input(layer) && std::holds_alternative<PerTensor>(input.granularity);
+  const bool whole_range = !std::get<IntFormat>(input.format).narrow_range;
+  const bool fits = bit_width(input) <= 8 && integer_zero && whole_range && (dynamic || fixed) &&
+                    (is_signed(input) || fixed || is_asymmetric(input));
   return fits ? ""
               : "has inputs quantized as " + to_string(input) +
-                    ", the format has integers of up to 8 bits, found for each token: put "
-                    "granularity: token into the "
-                    "recipe's inputs";
+                    ", the format has whole ranges of integers of up to 8 bits, found for each "
+                    "token or fixed for the tensor: put granularity: token, or scale: static with "
+                    "granularity: tensor, into the recipe's inputs";
 }
 
 nlohmann::json weight_arguments(const NativeLayer& layer) {
   nlohmann::json arguments = {{"num_bits", bit_width(layer.weight)},
                               {"type", "int"},
                               {"strategy", "channel"},
-                              {"symmetric", !has_zero_point(layer)},
+                              {"symmetric", !has_zero_point(layer.weight)},
                               {"dynamic", false}};
   if (const PerGroup* group = group_of(layer)) {
     arguments["strategy"] = "group";
@@ -70,12 +73,26 @@ nlohmann::json weight_arguments(const NativeLayer& layer) {
   return arguments;
 }
 
-nlohmann::json input_arguments(const QuantSpec& input) {
-  return {{"num_bits", bit_width(input)},
+nlohmann::json input_arguments(const NativeLayer& layer) {
+  const bool fixed = has_static_input(layer);
+  return {{"num_bits", bit_width(*layer.input)},
           {"type", "int"},
-          {"strategy", "token"},
-          {"symmetric", !is_asymmetric(input)},
-          {"dynamic", true}};
+          {"strategy", fixed ? "tensor" : "token"},
+          {"symmetric", !has_zero_point(*layer.input)},
+          {"dynamic", !fixed}};
+}
+
+// A static input's scale, and its zero point in the format's signed codes: [1] each.
+void add_input(const NativeDirectory& model, const NativeLayer& layer,
+               std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+  const auto parameters = model.input_parameters(layer);
+  if (!parameters) return;
+  tensors.emplace_back(layer.name + ".input_scale", parameters->scale.to(at::kFloat).reshape({1}));
+  if (!has_zero_point(*layer.input)) return;
+  const auto zero = parameters->zero_point.defined() ? parameters->zero_point.to(at::kFloat)
+                                                     : at::zeros({}, at::kFloat);
+  tensors.emplace_back(layer.name + ".input_zero_point",
+                       (zero - shift(*layer.input)).to(at::kChar).reshape({1}));
 }
 
 // [out, groups], one group for a channel; a single scale is repeated.
@@ -88,12 +105,12 @@ at::Tensor as_columns(const NativeLayer& layer, const at::Tensor& parameter) {
 at::Tensor zero_points(const NativeLayer& layer, const QuantParameters& parameters) {
   if (!parameters.zero_point.defined()) {
     const int64_t groups = as_columns(layer, parameters.scale).size(1);
-    return at::full({layer.shape[0], groups}, -shift(layer), at::kInt);
+    return at::full({layer.shape[0], groups}, -shift(layer.weight), at::kInt);
   }
   const auto zero = as_columns(layer, parameters.zero_point.to(at::kFloat));
   TORCH_CHECK_VALUE(zero.round().equal(zero), "[compressed-tensors] layer ", layer.name,
                     ": expected whole zero points, as its spec says, got others. Quantize again.");
-  const auto shifted = zero.to(at::kInt) - shift(layer);
+  const auto shifted = zero.to(at::kInt) - shift(layer.weight);
   const int64_t half = int64_t{1} << (bit_width(layer.weight) - 1);
   TORCH_CHECK_VALUE(shifted.min().item<int64_t>() >= -half && shifted.max().item<int64_t>() < half,
                     "[compressed-tensors] layer ", layer.name,
@@ -118,7 +135,7 @@ std::vector<std::string> scheme_obstacles(const NativeLayer& layer) {
       integer_zero
           ? ""
           : "has a zero point that is no code: put zero_point: integer or none into the recipe";
-  const std::string input = layer.input ? input_obstacle(*layer.input) : "";
+  const std::string input = layer.input ? input_obstacle(layer) : "";
   for (const std::string& reason : {granularity_obstacle(layer), zero, input}) {
     if (!reason.empty()) found.push_back(who + reason + ".");
   }
@@ -133,7 +150,7 @@ std::string layer_format(const NativeLayer& layer) {
 nlohmann::json layer_scheme(const NativeLayer& layer) {
   return {{"format", layer_format(layer)},
           {"weights", weight_arguments(layer)},
-          {"input_activations", layer.input ? input_arguments(*layer.input) : nlohmann::json()},
+          {"input_activations", layer.input ? input_arguments(layer) : nlohmann::json()},
           {"output_activations", nullptr}};
 }
 
@@ -147,13 +164,14 @@ std::vector<std::pair<std::string, at::Tensor>> compressed_layer(const NativeDir
                                                                  const NativeLayer& layer) {
   const int64_t bits = bit_width(layer.weight), half = int64_t{1} << (bits - 1);
   const auto parameters = model.parameters(layer);
-  const auto codes = model.codes(layer).to(at::kShort) - shift(layer);  // signed
+  const auto codes = model.codes(layer).to(at::kShort) - shift(layer.weight);  // signed
   std::vector<std::pair<std::string, at::Tensor>> tensors;
+  add_input(model, layer, tensors);
   const auto scale = as_columns(layer, parameters.scale.to(at::kFloat));
   if (layer_format(layer) == "int-quantized") {
     tensors.emplace_back(layer.name + ".weight", codes.to(at::kChar));
     tensors.emplace_back(layer.name + ".weight_scale", scale);
-    if (has_zero_point(layer)) {
+    if (has_zero_point(layer.weight)) {
       tensors.emplace_back(layer.name + ".weight_zero_point",
                            zero_points(layer, parameters).to(at::kChar));
     }
@@ -163,7 +181,7 @@ std::vector<std::pair<std::string, at::Tensor>> compressed_layer(const NativeDir
                        pack_rows_to_words((codes + half).to(at::kByte), bits));
   tensors.emplace_back(layer.name + ".weight_scale", scale);
   tensors.emplace_back(layer.name + ".weight_shape", at::tensor(layer.shape, at::kLong));
-  if (has_zero_point(layer)) {
+  if (has_zero_point(layer.weight)) {
     // Packed along the outputs.
     const auto unsigned_zero =
         (zero_points(layer, parameters) + half).to(at::kByte).t().contiguous();

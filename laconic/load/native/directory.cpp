@@ -49,6 +49,14 @@ void check_layer(const NativeLayer& layer, const Checkpoint& tensors, const std:
     const auto& zero = stored(tensors, zero_point_name(layer), where);
     agree(zero, c10::isFloatingType(zero.dtype) || c10::isIntegralType(zero.dtype, false), shape);
   }
+  if (has_static_input(layer)) {
+    const auto& input = stored(tensors, input_scale_name(layer), where);
+    agree(input, c10::isFloatingType(input.dtype), input_scale_shape(layer));
+    if (is_asymmetric(*layer.input)) {
+      const auto& zero = stored(tensors, input_zero_point_name(layer), where);
+      agree(zero, c10::isFloatingType(zero.dtype), input_scale_shape(layer));
+    }
+  }
   TORCH_CHECK_VALUE(!tensors.has(layer.weight_name), where, ": ", layer.weight_name,
                     " is stored although the layer is quantized. Expected codes and scales only.");
 }
@@ -70,8 +78,8 @@ bool NativeDirectory::is_native(const std::filesystem::path& directory) {
   return std::filesystem::exists(directory / kManifest);
 }
 
-std::shared_ptr<const NativeDirectory> NativeDirectory::open(
-    const std::filesystem::path& directory) {
+std::shared_ptr<const NativeDirectory> NativeDirectory::open(const std::filesystem::path& directory,
+                                                             const QuantParts& parts) {
   const auto path = directory / kManifest;
   const std::string where = "[native] " + path.string();
   auto native = std::make_shared<NativeDirectory>();
@@ -87,7 +95,7 @@ std::shared_ptr<const NativeDirectory> NativeDirectory::open(
   for (const nlohmann::json& json : manifest["layers"]) {
     const size_t index = native->layers_.size();
     NativeLayer layer =
-        native_layer_from_json(json, where + ": layers[" + std::to_string(index) + "]");
+        native_layer_from_json(json, where + ": layers[" + std::to_string(index) + "]", parts);
     const std::string here = where + ": layer " + layer.name;
     TORCH_CHECK_VALUE(native->index_.emplace(layer.name, index).second, here,
                       ": expected it once, got it twice.");
@@ -126,6 +134,15 @@ QuantParameters NativeDirectory::parameters(const NativeLayer& layer) const {
   parameters.scale = tensors_->tensor(scale_name(layer));
   if (is_asymmetric(layer.weight)) parameters.zero_point = tensors_->tensor(zero_point_name(layer));
   check_parameters(layer, parameters, "[native] " + path_.string() + ": layer " + layer.name);
+  return parameters;
+}
+
+std::optional<QuantParameters> NativeDirectory::input_parameters(const NativeLayer& layer) const {
+  if (!has_static_input(layer)) return std::nullopt;
+  QuantParameters parameters{tensors_->tensor(input_scale_name(layer)), {}};
+  if (is_asymmetric(*layer.input))
+    parameters.zero_point = tensors_->tensor(input_zero_point_name(layer));
+  check_input_parameters(layer, parameters, "[native] " + path_.string() + ": layer " + layer.name);
   return parameters;
 }
 

@@ -14,10 +14,8 @@ constexpr int64_t kLargestSide = int64_t{1}
 
 // Only a scale that says so may be below zero.
 bool may_be_negative(const QuantSpec& spec) {
-  const auto* statistic = std::get_if<StatisticScale>(&spec.scale);
-  const auto* learned = std::get_if<LearnedScale>(&spec.scale);
-  return (statistic != nullptr && std::holds_alternative<SignedFloat>(statistic->restriction)) ||
-         (learned != nullptr && std::holds_alternative<SignedFloat>(learned->restriction));
+  const auto scale = statistic_of(spec.scale);
+  return scale && std::holds_alternative<SignedFloat>(scale->restriction);
 }
 
 bool is_zero_point_dtype(at::ScalarType dtype) {
@@ -56,6 +54,10 @@ std::vector<int64_t> shape_field(const nlohmann::json& json, const std::string& 
 std::string codes_name(const NativeLayer& layer) { return layer.name + ".weight_codes"; }
 std::string scale_name(const NativeLayer& layer) { return layer.name + ".weight_scale"; }
 std::string zero_point_name(const NativeLayer& layer) { return layer.name + ".weight_zero_point"; }
+std::string input_scale_name(const NativeLayer& layer) { return layer.name + ".input_scale"; }
+std::string input_zero_point_name(const NativeLayer& layer) {
+  return layer.name + ".input_zero_point";
+}
 
 int64_t bit_width(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).bit_width; }
 
@@ -63,6 +65,14 @@ bool is_signed(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).
 
 bool is_asymmetric(const QuantSpec& spec) {
   return !std::holds_alternative<NoZeroPoint>(spec.zero_point);
+}
+
+bool has_static_input(const NativeLayer& layer) {
+  return layer.input && std::holds_alternative<StaticScale>(layer.input->scale);
+}
+
+std::vector<int64_t> input_scale_shape(const NativeLayer& layer) {
+  return scale_shape({1, 1, layer.shape.at(1)}, layer.input->granularity);
 }
 
 at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter,
@@ -95,9 +105,10 @@ void check_codes(const NativeLayer& layer, const at::Tensor& codes, const std::s
                     ". The file is damaged, or does not belong to its spec.");
 }
 
-void check_parameters(const NativeLayer& layer, const QuantParameters& parameters,
-                      const std::string& where) {
-  const auto shape = scale_shape(layer.shape, layer.weight.granularity);
+namespace {
+
+void check_parameters(const QuantSpec& spec, const std::vector<int64_t>& shape,
+                      const QuantParameters& parameters, const std::string& where) {
   const at::Tensor& scale = parameters.scale;
   TORCH_CHECK_VALUE(
       scale.defined() && c10::isFloatingType(scale.scalar_type()) && scale.sizes() == shape, where,
@@ -105,15 +116,14 @@ void check_parameters(const NativeLayer& layer, const QuantParameters& parameter
       scale.defined() ? scale.toString() : "nothing", " ",
       scale.defined() ? scale.sizes() : at::IntArrayRef(), ".");
   const auto value = scale.to(at::kFloat);
-  TORCH_CHECK_VALUE((at::isfinite(value) & (may_be_negative(layer.weight) ? value != 0 : value > 0))
-                        .all()
-                        .item<bool>(),
-                    where, ": scale: expected finite numbers above zero, got others (from ",
-                    value.min().item<float>(), " to ", value.max().item<float>(), ").");
+  TORCH_CHECK_VALUE(
+      (at::isfinite(value) & (may_be_negative(spec) ? value != 0 : value > 0)).all().item<bool>(),
+      where, ": scale: expected finite numbers above zero, got others (from ",
+      value.min().item<float>(), " to ", value.max().item<float>(), ").");
   const at::Tensor& zero = parameters.zero_point;
   TORCH_CHECK_VALUE(
-      zero.defined() == is_asymmetric(layer.weight), where, ": zero point: expected ",
-      is_asymmetric(layer.weight) ? "one (the spec is asymmetric)" : "none (the spec is symmetric)",
+      zero.defined() == is_asymmetric(spec), where, ": zero point: expected ",
+      is_asymmetric(spec) ? "one (the spec is asymmetric)" : "none (the spec is symmetric)",
       ", got ", zero.defined() ? "one" : "none", ".");
   if (!zero.defined()) return;
   TORCH_CHECK_VALUE(is_zero_point_dtype(zero.scalar_type()) && zero.sizes() == shape, where,
@@ -123,10 +133,27 @@ void check_parameters(const NativeLayer& layer, const QuantParameters& parameter
                     ": zero point: expected finite numbers, got others.");
 }
 
-std::vector<std::pair<std::string, at::Tensor>> native_tensors(const NativeLayer& layer,
-                                                               const at::Tensor& codes,
-                                                               const QuantParameters& parameters) {
+}  // namespace
+
+void check_parameters(const NativeLayer& layer, const QuantParameters& parameters,
+                      const std::string& where) {
+  check_parameters(layer.weight, scale_shape(layer.shape, layer.weight.granularity), parameters,
+                   where);
+}
+
+void check_input_parameters(const NativeLayer& layer, const QuantParameters& parameters,
+                            const std::string& where) {
+  check_parameters(*layer.input, input_scale_shape(layer), parameters, where + ": input");
+}
+
+std::vector<std::pair<std::string, at::Tensor>> native_tensors(
+    const NativeLayer& layer, const at::Tensor& codes, const QuantParameters& parameters,
+    const std::optional<QuantParameters>& input) {
   const std::string where = "[native] layer " + layer.name;
+  TORCH_CHECK_VALUE(input.has_value() == has_static_input(layer), where, ": expected ",
+                    has_static_input(layer) ? "parameters of its static input, got none."
+                                            : "no parameters of its input, got some.");
+  if (input) check_input_parameters(layer, *input, where);
   check_codes(layer, codes, where);
   check_parameters(layer, parameters, where);
   const int64_t bits = bit_width(layer.weight);
@@ -137,6 +164,10 @@ std::vector<std::pair<std::string, at::Tensor>> native_tensors(const NativeLayer
   tensors.emplace_back(scale_name(layer), parameters.scale.contiguous());
   if (parameters.zero_point.defined())
     tensors.emplace_back(zero_point_name(layer), parameters.zero_point.contiguous());
+  if (!input) return tensors;
+  tensors.emplace_back(input_scale_name(layer), input->scale.contiguous());
+  if (input->zero_point.defined())
+    tensors.emplace_back(input_zero_point_name(layer), input->zero_point.contiguous());
   return tensors;
 }
 
@@ -149,7 +180,8 @@ nlohmann::json to_json(const NativeLayer& layer) {
           {"input", layer.input ? to_json(*layer.input) : nlohmann::json()}};
 }
 
-NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string& where) {
+NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string& where,
+                                   const QuantParts& parts) {
   TORCH_CHECK_VALUE(json.is_object(), where, ": expected an object, got ", json.type_name(), ".");
   NativeLayer layer;
   layer.name = text_field(json, "name", where);
@@ -160,9 +192,9 @@ NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string
                     transposed.dump(), ".");
   layer.transposed = transposed.get<bool>();
   layer.shape = shape_field(json, here);
-  layer.weight = quant_spec_from_json(field(json, "weight", here), here + ": weight");
+  layer.weight = quant_spec_from_json(field(json, "weight", here), here + ": weight", parts);
   const nlohmann::json& input = field(json, "input", here);
-  if (!input.is_null()) layer.input = quant_spec_from_json(input, here + ": input");
+  if (!input.is_null()) layer.input = quant_spec_from_json(input, here + ": input", parts);
   TORCH_CHECK_VALUE(json.size() == 6, here,
                     ": expected the fields {name, weight_name, transposed, shape, weight, input}, "
                     "got unknown ones too.");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "laconic/file/safetensors/safetensors.h"
+#include "laconic/quant/quantizer/quant_parts.h"
 #include "laconic/quant/quantizer/quantize.h"
 
 namespace laconic {
@@ -34,6 +35,7 @@ struct NativeLayer {
 ///     as a
 ///                     little-endian bit stream a row; P.weight_scale; P.weight_zero_point
 ///                     (asymmetric only): QuantParameters as they are
+///     P.input_scale, P.input_zero_point (static inputs only): QuantParameters as they are
 ///     every other tensor of the checkpoint, with its name and stored dtype
 /// Reading gives codes and parameters back bit for bit.
 class NativeDirectory {
@@ -43,7 +45,8 @@ class NativeDirectory {
   /// @throws c10::ValueError naming file and field when malformed or of a newer format_version, and
   /// naming the layer
   ///         when a stored tensor is absent or does not agree with its spec.
-  static std::shared_ptr<const NativeDirectory> open(const std::filesystem::path& directory);
+  static std::shared_ptr<const NativeDirectory> open(const std::filesystem::path& directory,
+                                                     const QuantParts& parts = {});
   /// A Hugging Face directory seen as a native one in which nothing is quantized (the manifest is
   /// null).
   /// @throws c10::ValueError as Checkpoint::open.
@@ -59,6 +62,8 @@ class NativeDirectory {
   /// As stored. @throws c10::ValueError for a scale that is not positive and finite, or a bad zero
   /// point.
   QuantParameters parameters(const NativeLayer& layer) const;
+  /// Of the layer's input, as stored; nothing when it is not static. @throws as `parameters`.
+  std::optional<QuantParameters> input_parameters(const NativeLayer& layer) const;
   /// (codes - zero_point) * scale in float32, [out, in]; for StoredMinimum (codes - q_min) * scale
   /// + minimum, bit for bit what the reader of a GGUF file gets.
   at::Tensor dequantized(const NativeLayer& layer) const;
@@ -73,15 +78,17 @@ class NativeDirectory {
 };
 
 /// The stored tensors of one solved layer, named as above: give them to a shard.
+/// @param input  of a static input, and only of one.
 /// @throws c10::ValueError naming the layer when codes or parameters do not agree with the spec.
-std::vector<std::pair<std::string, at::Tensor>> native_tensors(const NativeLayer& layer,
-                                                               const at::Tensor& codes,
-                                                               const QuantParameters& parameters);
+std::vector<std::pair<std::string, at::Tensor>> native_tensors(
+    const NativeLayer& layer, const at::Tensor& codes, const QuantParameters& parameters,
+    const std::optional<QuantParameters>& input = std::nullopt);
 
 /// An element of laconic.json's "layers".
 nlohmann::json to_json(const NativeLayer& layer);
 /// @throws c10::ValueError naming `where` and the field.
-NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string& where);
+NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string& where,
+                                   const QuantParts& parts = {});
 
 /// Writes a native directory shard by shard into `directory`.partial; `finish` renames it. The same
 /// parts serve a resumed run: shards that are there already are kept.
@@ -98,7 +105,9 @@ class NativeWriter {
   /// Writes the index and laconic.json (format_version is added), copies `files`, removes
   /// everything else from the working directory (a journal), checks that the result can be read,
   /// and renames it to its final name.
-  void finish(const nlohmann::json& manifest, const std::vector<std::filesystem::path>& files);
+  /// @param parts  the program's own, which the manifest's specs may name.
+  void finish(const nlohmann::json& manifest, const std::vector<std::filesystem::path>& files,
+              const QuantParts& parts = {});
 
  private:
   std::string shard_name(int index) const;

@@ -1,5 +1,7 @@
 #include "laconic/load/native/native_parameters.h"
 
+#include "laconic/load/native/stored.h"
+
 namespace laconic {
 namespace {
 
@@ -44,8 +46,10 @@ void NativeParameters::release(const std::string& name) const {
 StoredTensors stored_tensors(const NativeDirectory& native) {
   StoredTensors stored = stored_tensors(native.path(), native.tensors());
   for (const NativeLayer& layer : native.layers()) {
-    std::erase_if(stored.tensors,
-                  [&](const auto& item) { return item.first.starts_with(stored_prefix(layer)); });
+    std::erase_if(stored.tensors, [&](const auto& item) {
+      return item.first.starts_with(stored_prefix(layer)) ||
+             item.first == input_scale_name(layer) || item.first == input_zero_point_name(layer);
+    });
     auto shape = layer.shape;
     if (layer.transposed) std::swap(shape.at(0), shape.at(1));
     stored.tensors[weight_of(layer)] = {weight_of(layer), at::kFloat, shape};

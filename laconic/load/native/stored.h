@@ -11,10 +11,16 @@ namespace laconic {
 std::string codes_name(const NativeLayer& layer);
 std::string scale_name(const NativeLayer& layer);
 std::string zero_point_name(const NativeLayer& layer);
+std::string input_scale_name(const NativeLayer& layer);
+std::string input_zero_point_name(const NativeLayer& layer);
 
 int64_t bit_width(const QuantSpec& spec);
 bool is_signed(const QuantSpec& spec);
 bool is_asymmetric(const QuantSpec& spec);
+/// Whether the layer's input has a scale that is stored.
+bool has_static_input(const NativeLayer& layer);
+/// Shape of that scale: [], or [1, 1, in] for a channel (an input is [batch, length, in]).
+std::vector<int64_t> input_scale_shape(const NativeLayer& layer);
 
 /// A scale or zero point (see scale_shape) with one value for each weight: [out, in].
 at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter, at::IntArrayRef weight_shape);
@@ -28,5 +34,7 @@ at::Tensor stored_minimum(const QuantSpec& spec, const QuantParameters& paramete
 void check_codes(const NativeLayer& layer, const at::Tensor& codes, const std::string& where);
 void check_parameters(const NativeLayer& layer, const QuantParameters& parameters,
                       const std::string& where);
+void check_input_parameters(const NativeLayer& layer, const QuantParameters& parameters,
+                            const std::string& where);
 
 }  // namespace laconic

@@ -86,14 +86,15 @@ void NativeWriter::remove_leftovers(const std::vector<fs::path>& files) const {
   for (const fs::path& path : leftovers) fs::remove_all(path);
 }
 
-void NativeWriter::finish(const nlohmann::json& manifest, const std::vector<fs::path>& files) {
+void NativeWriter::finish(const nlohmann::json& manifest, const std::vector<fs::path>& files,
+                          const QuantParts& parts) {
   write_index();
   for (const fs::path& file : files) copy_over(file, working_ / file.filename());
   nlohmann::json whole = manifest;
   whole["format_version"] = NativeDirectory::kFormatVersion;
   write_json_file(working_ / kManifest, whole);
   remove_leftovers(files);
-  NativeDirectory::open(working_);
+  NativeDirectory::open(working_, parts);
   check_replaceable(directory_, overwrite_);
   replace_directory(working_, directory_);
 }
