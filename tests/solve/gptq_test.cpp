@@ -252,6 +252,12 @@ TEST(Gptq, ProblemsThatDoNotFitAreRefused) {
   expect_error<c10::ValueError>([&] { gptq::solve(problem, {}); }, {"with elements"});
 }
 
+TEST(Gptq, ARoundingThatItDoesNotDoIsRefused) {
+  const auto spec = int_spec(4, PerChannel{0}).let(Floor{});
+  expect_error<c10::ValueError>([&] { gptq::solve(correlated_problem(spec), {}); },
+                                {"layer", "rounding floor", "half_even", "nearest"});
+}
+
 TEST(Gptq, WrongOptionsAreRefusedWithTheRightWord) {
   using nlohmann::json;
   const auto refuses = [](const json& options, const std::vector<std::string>& words) {
