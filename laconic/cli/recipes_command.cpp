@@ -10,21 +10,24 @@ namespace laconic {
 namespace {
 
 template <typename Variant>
-nlohmann::json part_names() {
+nlohmann::json part_names(const QuantParts& own) {
   auto names = nlohmann::json::array();
   for_each_part<Variant>([&](auto part) { names.push_back(part.kName); });
+  if constexpr (!std::is_same_v<Variant, Format>) {
+    for (const auto& part : parts_of<Variant>(own)) names.push_back(part.name);
+  }
   return names;
 }
 
-nlohmann::json quantizer_words() {
-  return {{"format", part_names<Format>()},
-          {"granularity", part_names<Granularity>()},
-          {"scale", part_names<Scale>()},
-          {"statistic", part_names<Statistic>()},
-          {"restriction", part_names<Restriction>()},
-          {"zero_point", part_names<ZeroPoint>()},
-          {"rounding", part_names<Rounding>()},
-          {"gradient", part_names<Gradient>()}};
+nlohmann::json quantizer_words(const QuantParts& own) {
+  return {{"format", part_names<Format>(own)},
+          {"granularity", part_names<Granularity>(own)},
+          {"scale", part_names<Scale>(own)},
+          {"statistic", part_names<Statistic>(own)},
+          {"restriction", part_names<Restriction>(own)},
+          {"zero_point", part_names<ZeroPoint>(own)},
+          {"rounding", part_names<Rounding>(own)},
+          {"gradient", part_names<Gradient>(own)}};
 }
 
 std::string padded(std::string text, size_t width) {
@@ -34,7 +37,7 @@ std::string padded(std::string text, size_t width) {
 
 void print_quantizers(const Session& session) {
   constexpr size_t kWidth = 16;
-  const nlohmann::json words = quantizer_words();
+  const nlohmann::json words = quantizer_words(session.parts.quantizers);
   auto methods = nlohmann::json::array();
   for (const Solver& solver : solvers()) {
     methods.push_back({{"name", solver.name},
@@ -43,7 +46,8 @@ void print_quantizers(const Session& session) {
                        {"options", solver.default_options()}});
   }
   if (session.json) return print(nlohmann::json{{"quantizer", words}, {"solvers", methods}});
-  std::string text = "A quantizer is made of these parts (docs/recipes.md says what each means):\n";
+  std::string text =
+      "A quantizer is made of these parts (docs/quantizers.md says what each means):\n";
   for (const auto& [kind, names] : words.items()) {
     text += "  " + padded(kind, kWidth);
     for (size_t i = 0; i < names.size(); ++i)

@@ -31,6 +31,10 @@ std::string granularity_obstacle(const NativeLayer& layer) {
     return "has a scale for each input channel: put granularity: channel with axis: 0 into the "
            "recipe";
   }
+  if (const auto* own = std::get_if<CustomGranularity>(&layer.weight.granularity)) {
+    return "has the granularity " + own->name +
+           ", which the format does not know: put granularity: channel or group into the recipe";
+  }
   const PerGroup* group = group_of(layer);
   if (group == nullptr) return "";
   if (group->axis != 1 && group->axis != -1)

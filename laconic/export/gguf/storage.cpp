@@ -37,6 +37,11 @@ std::string granularity_obstacle(const NativeLayer& layer) {
            "granularity: channel with axis: 0, "
            "or group with group_size: 32, into the recipe";
   }
+  if (const auto* own = std::get_if<CustomGranularity>(&layer.weight.granularity)) {
+    return "has the granularity " + own->name +
+           ", which GGUF does not know: put granularity: channel, or group with group_size: 32, "
+           "into the recipe";
+  }
   if (group == nullptr) return "";
   if (group->axis != 1 && group->axis != -1) {
     return "has groups along axis " + std::to_string(group->axis) +

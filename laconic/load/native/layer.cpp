@@ -77,6 +77,10 @@ std::vector<int64_t> input_scale_shape(const NativeLayer& layer) {
 
 at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter,
                   at::IntArrayRef weight_shape) {
+  if (const auto* own = std::get_if<CustomGranularity>(&spec.granularity)) {
+    const auto view = grouped(parameter.new_empty(weight_shape), *own);
+    return parameter.expand(view.sizes()).reshape(weight_shape);
+  }
   const auto* group = std::get_if<PerGroup>(&spec.granularity);
   if (group == nullptr) return parameter.expand(weight_shape);
   const int64_t axis = group->axis < 0 ? group->axis + 2 : group->axis;
