@@ -60,6 +60,20 @@ TEST(Tokenizer, BadFilesAreRefusedWithThePathOfTheFault) {
       {std::string(100'000, '['), {"t.json", "64"}},
       {R"({"model": {"type": "BPE", "merges": []}})", {"$.model.vocab"}},
       {R"({"model": {"type": "BPX"}})", {"$.model.type", "BPE"}},
+      {R"({"model": {"type": "Unigram", "vocab": []}, "model": 1})", {"t.json", "\"model\" twice"}},
+      {R"({"model": {"type": "Unigram", "vocab": [["a", 1e999]]}})", {"t.json", "1e999"}},
+      {R"({"model": {"type": "Unigram", "vocab": [["a"]]}})", {"$.model.vocab[0]", "at least 2"}},
+      {R"({"model": {"type": "Unigram", "vocab": {"a": 0}}})", {"$.model.vocab", "an array"}},
+      {R"({"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 1}})",
+       {"$.model.unk_id", "from 0 to 0"}},
+      {R"({"model": {"type": "WordLevel", "unk_token": "a", "vocab": null}})", {"$.model.vocab"}},
+      {R"({"model": {"type": "WordLevel", "unk_token": "a", "vocab": {"a": 0.5}}})",
+       {"$.model.vocab.a", "0.5"}},
+      {R"({"model": {"type": "WordPiece", "unk_token": "a", "vocab": {"a": 0},
+           "continuing_subword_prefix": "", "max_input_chars_per_word": -1}})",
+       {"$.model.max_input_chars_per_word"}},
+      {R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "noise": 1}})",
+       {"$.model:", "\"noise\""}},
       {R"({"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}})",
        {"$.model.vocab.a", "-1"}},
       {R"({"model": {"type": "BPE", "vocab": {"a": 4000000000}, "merges": []}})",
@@ -120,6 +134,14 @@ TEST(Tokenizer, BadPartsAreRefusedWithThePathOfTheFault) {
       {with(R"("added_tokens": [{"id": 1, "content": 3}])"),
        {"$.added_tokens[0].content", "a string"}},
       {with(R"("version": "2.0")"), {"$.version"}},
+      {with(R"("normaliser": null)"), {"$:", "\"normaliser\"", "normalizer"}},
+      {with(R"("normalizer": {"type": "NFC", "strict": true})"), {"$.normalizer:", "\"strict\""}},
+      {with(R"("pre_tokenizer": {"type": "Digits", "individual_digits": true, "base": 16})"),
+       {"$.pre_tokenizer:", "\"base\""}},
+      {with(R"("decoder": {"type": "Fuse", "x": 1})"), {"$.decoder:", "\"x\""}},
+      {with(R"("post_processor": {"type": "ByteLevel", "x": 1})"), {"$.post_processor:", "\"x\""}},
+      {with(R"("added_tokens": [{"id": 1, "contents": "a"}])"),
+       {"$.added_tokens[0]:", "\"contents\"", "content"}},
   };
   for (const BadFile& file : files) {
     SCOPED_TRACE(file.json.substr(60));
@@ -127,11 +149,19 @@ TEST(Tokenizer, BadPartsAreRefusedWithThePathOfTheFault) {
   }
 }
 
+// The text ends with what the pattern cannot match, and no letter is required beyond those that the
+// text has: with one, PCRE2 may see at a glance that there is no match.
 TEST(Tokenizer, PatternThatBacktracksWithoutEndIsAnError) {
-  const auto tokenizer = make(with(
-      R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a|aa)+$b"}, "behavior": "Isolated", "invert": false})"));
-  expect_error<c10::ValueError>([&] { tokenizer->encode(std::string(400, 'a')); },
-                                {"bounded work", "(a|aa)+$b"});
+  for (const std::string pattern : {"(a|aa)+$", "(?:a+)+$", "(?:a|a)*!!"}) {
+    SCOPED_TRACE(pattern);
+    const auto tokenizer =
+        make(with(R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": ")" + pattern +
+                  R"("}, "behavior": "Isolated", "invert": false})"));
+    for (const size_t length : {400u, 100'000u}) {
+      expect_error<c10::ValueError>([&] { tokenizer->encode(std::string(length, 'a') + "!"); },
+                                    {"bounded work", pattern});
+    }
+  }
 }
 
 TEST(Tokenizer, CharactersWithoutAnIdNeedAnUnknownToken) {
@@ -149,6 +179,15 @@ TEST(Tokenizer, AMillionEqualLettersAreJoinedLikeAFew) {
   const auto ids = tokenizer->encode(std::string(1'000'003, 'a'));
   EXPECT_EQ(ids.size(), 250'002u);
   EXPECT_EQ(ids.back(), 0);
+}
+
+// A hundred thousand hits, each beside white space that reaches far: no run is read once a hit.
+TEST(Tokenizer, ManyAddedTokensTakeTheirWhiteSpaceOnce) {
+  const auto tokenizer = make(with(
+      R"("added_tokens": [{"id": 9, "content": " ", "single_word": false, "lstrip": true, "rstrip": true,
+          "normalized": false, "special": false}])"));
+  EXPECT_THAT(tokenizer->encode(std::string(1'000'000, ' ')), ElementsAre(1));
+  EXPECT_THAT(tokenizer->encode("  x "), ElementsAre(1, 0, 1));
 }
 
 TEST(Tokenizer, OtherImplementationsAgreeIdForId) {

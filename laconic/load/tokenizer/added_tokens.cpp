@@ -45,6 +45,7 @@ size_t leading_space(std::string_view text) {
 
 AddedTokens::Token AddedTokens::read_token(const JsonField& field, const Normalizer& normalizer) {
   Token token;
+  field.expect_only("id content single_word lstrip rstrip normalized special");
   field.at("id").integer(0, UINT32_MAX);
   token.content = field.at("content").string();
   token.single_word = field.at("single_word").boolean();
@@ -116,6 +117,7 @@ void AddedTokens::split(const Piece& whole, const PrefixTrie& trie,
                         std::vector<Piece>& output) const {
   const std::string_view text = whole.text;
   size_t covered = 0;
+  size_t space_end = 0;  // of the last run of white space behind a token: no run is read twice
   const auto add = [&](size_t begin, size_t end, int64_t id) {
     if (begin >= end) return;
     Piece piece;
@@ -139,8 +141,14 @@ void AddedTokens::split(const Piece& whole, const PrefixTrie& trie,
     const bool inside_word =
         ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end));
     if (token.single_word && inside_word) continue;
-    if (token.lstrip) begin = std::max(trailing_space(text.substr(0, begin)), covered);
-    if (token.rstrip) end += leading_space(text.substr(end));
+    if (token.lstrip) {
+      begin = std::max(begin, covered);
+      begin = covered + trailing_space(text.substr(covered, begin - covered));
+    }
+    if (token.rstrip) {
+      if (end >= space_end) space_end = end + leading_space(text.substr(end));
+      end = space_end;
+    }
     add(covered, begin, Piece::kText);
     add(begin, end, id);
     covered = end;

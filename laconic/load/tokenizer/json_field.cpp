@@ -101,6 +101,21 @@ bool JsonField::boolean_or(const std::string& key, bool otherwise) const {
   return field ? field->boolean() : otherwise;
 }
 
+void JsonField::expect_only(std::string_view names) const {
+  if (!value_->is_object()) fail("an object");
+  std::vector<std::string> known;
+  for (size_t at = 0; at < names.size();) {
+    const size_t end = std::min(names.find(' ', at), names.size());
+    known.emplace_back(names.substr(at, end - at));
+    at = end + 1;
+  }
+  for (const auto& [key, value] : value_->items()) {
+    TORCH_CHECK_VALUE(std::find(known.begin(), known.end(), key) != known.end(), "[tokenizer] ",
+                      *where_, ": ", path_, ": unknown field \"", key.substr(0, 60), "\"",
+                      suggestion(key, known), ".");
+  }
+}
+
 bool JsonField::is_null() const { return value_->is_null(); }
 bool JsonField::is_string() const { return value_->is_string(); }
 bool JsonField::is_array() const { return value_->is_array(); }

@@ -36,6 +36,10 @@ class JsonField {
   std::string string_or(const std::string& key, std::string_view otherwise) const;
   bool boolean_or(const std::string& key, bool otherwise) const;
 
+  /// Refuses a member of this object that is not among `names` (with spaces between): it may mean
+  /// something that changes ids. @throws c10::ValueError.
+  void expect_only(std::string_view names) const;
+
   bool is_null() const;
   bool is_string() const;
   bool is_array() const;
@@ -57,20 +61,28 @@ class JsonField {
   std::string path_ = "$";
 };
 
-/// One row of a table of kinds: the name of "type" and what makes the part.
+/// One row of a table of kinds: the name of "type", what makes the part, and the names of its
+/// fields (with spaces between).
 template <typename Part>
 struct Kind {
   const char* name;
   Part (*make)(const JsonField&);
+  const char* fields = "";
+
+  Part operator()(const JsonField& field) const {
+    field.expect_only(std::string("type ") + fields);
+    return make(field);
+  }
 };
 
 /// Makes the part whose row has the name that stands in `field`'s "type".
+/// @throws c10::ValueError for an unknown kind (lists the known ones) or an unknown field.
 template <typename Part, size_t kCount>
 Part make_part(const JsonField& field, std::string_view what, const Kind<Part> (&kinds)[kCount]) {
   const JsonField type = field.at("type");
   std::vector<std::string> known;
   for (const auto& kind : kinds) {
-    if (type.string() == kind.name) return kind.make(field);
+    if (type.string() == kind.name) return kind(field);
     known.emplace_back(kind.name);
   }
   type.fail_unknown(what, known);

@@ -44,6 +44,9 @@ class WordCache {
 }  // namespace
 
 Pipeline::Pipeline(const JsonField& root) {
+  root.expect_only(
+      "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder "
+      "model");
   if (const auto version = root.find("version"); version && version->string() != "1.0") {
     version->fail("\"1.0\"");
   }

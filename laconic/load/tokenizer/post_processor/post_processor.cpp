@@ -62,9 +62,11 @@ PostProcessor make_sequence(const JsonField& field) {
 }
 
 constexpr Kind<PostProcessor> kKinds[] = {
-    {"TemplateProcessing", make_template}, {"BertProcessing", make_bert},
-    {"RobertaProcessing", make_bert},      {"ByteLevel", make_nothing},
-    {"Sequence", make_sequence},
+    {"TemplateProcessing", make_template, "single pair special_tokens"},
+    {"BertProcessing", make_bert, "sep cls"},
+    {"RobertaProcessing", make_bert, "sep cls trim_offsets add_prefix_space"},
+    {"ByteLevel", make_nothing, "add_prefix_space trim_offsets use_regex"},
+    {"Sequence", make_sequence, "processors"},
 };
 
 }  // namespace

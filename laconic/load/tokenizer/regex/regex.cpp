@@ -14,7 +14,9 @@ namespace {
 
 // Steps of one search; real patterns need a few per character of the match.
 constexpr uint32_t kMatchLimit = 20'000'000;
+// Places to come back to: on a stack with PCRE2's compiler, on the heap (in KiB) without it.
 constexpr size_t kLargestStack = 64 << 20;
+constexpr uint32_t kLargestHeap = 256 << 10;
 
 std::string message_of(int code) {
   std::array<PCRE2_UCHAR, 200> text{};
@@ -58,6 +60,7 @@ Pattern::Compiled::Compiled(std::string_view source, const std::string& place)
                     " (offset ", offset, " of \"", translated, "\"). Mend the expression.");
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // without it matching is only slower
   pcre2_set_match_limit(context.get(), kMatchLimit);
+  pcre2_set_heap_limit(context.get(), kLargestHeap);
 }
 
 int Pattern::Compiled::search(std::string_view text, size_t from, pcre2_match_data* data) const {

@@ -47,21 +47,32 @@ class UnigramSegmenter final : public Segmenter {
   };
 
   // A user-defined piece is as good as certain.
-  double score_of(int64_t id, size_t length) const {
+  float score_of(int64_t id, size_t length) const {
     if (table_.type_of(id) == Type::kUserDefined)
-      return static_cast<float>(length) * highest_ - 0.1;
+      return static_cast<float>(static_cast<float>(length) * highest_ - 0.1);
     return table_.proto.pieces[static_cast<size_t>(id)].score;
+  }
+
+  // Sums of a long text lose the digits that tell two splits apart. As in sentencepiece, they start
+  // anew once they are this far down.
+  static void rebase(std::vector<Node>& nodes, size_t start, size_t reach) {
+    constexpr float kLowest = -100'000;
+    const float base = nodes[start].score;
+    if (base >= kLowest) return;
+    for (size_t at = start; at <= reach; ++at) nodes[at].score -= base;
   }
 
   std::vector<Node> best_paths(std::string_view text) const {
     std::vector<Node> nodes(text.size() + 1);
-    const auto offer = [&](size_t start, size_t end, double score, int64_t id) {
+    size_t reach = 0;  // the last node that has a score
+    const auto offer = [&](size_t start, size_t end, float score, int64_t id) {
       Node& node = nodes[end];
-      const double total = score + nodes[start].score;
-      if (node.start != kNowhere && total <= node.score) return;
-      node = {static_cast<float>(total), id, start};
+      const float total = score + nodes[start].score;
+      reach = std::max(reach, end);
+      if (node.start == kNowhere || total > node.score) node = {total, id, start};
     };
     for (size_t start = 0; start < text.size();) {
+      rebase(nodes, start, reach);
       const size_t length = sequence_length(text[start]);
       bool has_single = false;
       trie_.for_each_prefix(text.substr(start), [&](size_t size, int64_t id) {
