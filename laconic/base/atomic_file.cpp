@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "laconic/base/interrupt.h"
 #include "laconic/base/mapped_file.h"
 
 namespace laconic {
@@ -15,9 +16,14 @@ namespace laconic {
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), partial_(path_.string() + ".partial") {
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  TORCH_CHECK(descriptor_ >= 0, "[file] ", partial_.string(),
-              ": cannot open for writing: ", std::strerror(errno),
-              ". Choose a directory that exists and that you may write to.");
+  const int error = errno;
+  const bool no_space = error == ENOSPC || error == EDQUOT;
+  TORCH_CHECK(descriptor_ >= 0 || !no_space, "[file] ", path_.string(),
+              ": cannot make it: ", std::strerror(error),
+              ". Free some space, or choose another place.");
+  TORCH_CHECK_VALUE(descriptor_ >= 0, "[file] ", path_.string(),
+                    ": cannot open for writing: ", std::strerror(error),
+                    ". Choose a directory that exists and that you may write to.");
 }
 
 AtomicFile::~AtomicFile() {
@@ -28,6 +34,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
+  check_interrupt();
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;

@@ -12,13 +12,15 @@ namespace laconic {
 /// `commit` flushes them to disk and renames. Without `commit` the destructor removes the rest.
 class AtomicFile {
  public:
-  /// @throws c10::Error when the file beside `path` cannot be made.
+  /// @throws c10::ValueError when the file beside `path` cannot be made: no such directory, no
+  /// right to write.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Appends. @throws c10::Error naming the file and the cause (a full disk, say).
+  /// Appends. @throws c10::Error naming the file and the cause (a full disk, say); Interrupted
+  /// after Ctrl-C.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   /// Bytes written so far.

@@ -20,7 +20,7 @@ void install_interrupt_handlers() {
   std::signal(SIGTERM, remember);
 }
 
-bool interrupted() { return received != 0; }
+int interrupting_signal() { return received; }
 
 void check_interrupt() {
   if (received != 0) throw Interrupted();

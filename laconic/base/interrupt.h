@@ -13,8 +13,8 @@ class Interrupted : public std::exception {
 /// Catches SIGINT and SIGTERM from now on; a second signal ends the program at once.
 void install_interrupt_handlers();
 
-/// True after a signal.
-bool interrupted();
+/// The signal that came (SIGINT, SIGTERM); 0 before any.
+int interrupting_signal();
 
 /// @throws Interrupted after a signal.
 void check_interrupt();

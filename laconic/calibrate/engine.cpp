@@ -16,6 +16,7 @@
 #include "laconic/calibrate/segment_work.h"
 #include "laconic/calibrate/segments.h"
 #include "laconic/kernel/gram.h"
+#include "laconic/load/check_finite.h"
 #include "laconic/quant/quantizer/running.h"
 
 namespace laconic {
@@ -145,7 +146,9 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
 }
 
 void Engine::add_stored(const std::string& name, NamedTensors& tensors) const {
-  tensors.emplace_back(name, checkpoint_->tensor(name));
+  const at::Tensor tensor = checkpoint_->tensor(name);
+  check_finite(model_.directory.string() + ": tensor " + name, tensor);
+  tensors.emplace_back(name, tensor);
 }
 
 void Engine::write_block(const Segment& segment, SegmentWork& work) {
@@ -154,8 +157,9 @@ void Engine::write_block(const Segment& segment, SegmentWork& work) {
   for (const std::string& name : work.parameter_names()) {
     if (checkpoint_->has(name) && placed_.insert(name).second) add_stored(name, tensors);
   }
-  writer_.write_shard(segment.shard, tensors);
+  // The shard last: a killed run has both or writes both again.
   write_journal(writer_.working_directory(), segment.shard, work.reports());
+  writer_.write_shard(segment.shard, tensors);
   for (const auto& [name, tensor] : tensors) {
     if (checkpoint_->has(name)) checkpoint_->drop(name);
   }
@@ -174,8 +178,8 @@ void Engine::write_rest() {
   for (const std::string& name : checkpoint_->names()) {
     if (!placed_.contains(name)) add_stored(name, tensors);
   }
-  writer_.write_shard(last, tensors);
   write_journal(writer_.working_directory(), last, reports_outside_);
+  writer_.write_shard(last, tensors);
   for (const std::string& name : checkpoint_->names()) checkpoint_->drop(name);
   report_.write_seconds += watch.seconds();
 }

@@ -15,6 +15,20 @@ constexpr int kWrongUse = 2;
 constexpr size_t kColumn = 30;
 const std::vector<std::string> kCommands = {"quantize", "evaluate", "export", "compare", "recipes"};
 
+// Options that the program will have: named, so that nobody looks for a typing error.
+struct Planned {
+  const char *command, *name, *instead;
+};
+constexpr Planned kPlanned[] = {
+    {"quantize", "--host-memory",
+     "not supported yet: besides one block, its inputs and Hessians nothing of the model is in "
+     "memory. "
+     "Fewer or shorter calibration windows (--set calibration.windows=32) need less"},
+    {"quantize", "--device-memory",
+     "not supported yet: this program computes on the processor only"},
+    {"recipes", "--target", "not supported yet: `laconic recipes` lists all presets"},
+};
+
 const char* const kSummary =
     "Laconic quantizes a trained language model and measures what was lost.\n"
     "MODEL is a directory: a Hugging Face checkpoint, or one that `laconic quantize` wrote.\n";
@@ -24,7 +38,7 @@ const char* const kFooter =
     "assets/text/calibration.txt \\\n"
     "      --out tiny-q4 --export gguf\n\n"
     "Each command has a help of its own: laconic quantize --help\n"
-    "Exit codes: 0 done, 1 failed work, 2 wrong use or input, 130 interrupted.";
+    "Exit codes: 0 done, 1 failed work, 2 wrong use or input, 130 after Ctrl-C.";
 
 CLI::Validator whole_number(int64_t minimum,
                             int64_t maximum = std::numeric_limits<int64_t>::max()) {
@@ -283,6 +297,10 @@ Finished unknown_argument(const CLI::App* app, const std::string& word) {
         app, "unexpected argument \"" + word + "\": " + full_name(app) + " takes no more of them.");
   }
   const std::string name = word.substr(0, word.find('='));
+  for (const Planned& planned : kPlanned) {
+    if (app->get_name() == planned.command && name == planned.name)
+      return wrong_use(app, name + ": " + planned.instead + ".");
+  }
   std::vector<std::string> known;
   for (const CLI::Option* option : app->get_options()) {
     for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
@@ -296,6 +314,8 @@ Finished explain(const CLI::App& root, const CLI::ParseError& error) {
   const std::vector<std::string> extras = app->remaining();
   if (!extras.empty()) return unknown_argument(app, extras.front());
   std::string message = error.what();
+  if (const size_t at = message.find(": At Most 1 required"); at != std::string::npos)
+    message.replace(at, std::string::npos, ": expected once, got it several times.");
   if (!message.ends_with('.')) message += '.';
   return wrong_use(app, message);
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "laconic/base/mapped_file.h"
 #include "laconic/base/memory.h"
 #include "laconic/base/text.h"
 #include "laconic/cli/commands.h"
@@ -76,7 +77,7 @@ Row quantize(const CompareCommand& command, const Recipe& recipe,
 }
 
 void evaluate(const CompareCommand& command, std::vector<Row>& rows, const Session& session) {
-  const LanguageModel original = load_language_model(command.model);
+  const LanguageModel original = load_checked_model(command.model, session.parts);
   const PerplexityOptions options = to_options(command.evaluation, original, session.progress);
   const auto tokens = read_tokens(original, command.evaluation.text);
   rows[0].result = evaluate_perplexity(original, tokens, options);
@@ -125,6 +126,7 @@ nlohmann::json to_json(const CompareCommand& command, const std::vector<Row>& ro
 }  // namespace
 
 void run_command(const CompareCommand& command, const Session& session) {
+  MappedFile::open(command.evaluation.text);
   const std::vector<Recipe> recipes = load_recipes(command, session.parts);
   std::optional<TemporaryDirectory> temporary;
   if (command.out.empty()) temporary.emplace();

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "laconic/base/mapped_file.h"
 #include "laconic/base/memory.h"
 #include "laconic/base/text.h"
 #include "laconic/cli/commands.h"
@@ -29,10 +30,10 @@ std::string readable(const PerplexityResult& result, const PerplexityOptions& op
 }  // namespace
 
 void run_command(const PerplexityCommand& command, const Session& session) {
-  const LoadOptions loading{.parts = session.parts.quantizers};
-  const LanguageModel model = load_language_model(command.model, loading);
+  MappedFile::open(command.evaluation.text);
+  const LanguageModel model = load_checked_model(command.model, session.parts);
   std::optional<LanguageModel> against;
-  if (!command.against.empty()) against = load_language_model(command.against, loading);
+  if (!command.against.empty()) against = load_checked_model(command.against, session.parts);
   const PerplexityOptions options = to_options(command.evaluation, model, session.progress);
   const auto tokens = read_tokens(model, command.evaluation.text);
   const auto result = evaluate_perplexity(model, tokens, options, against ? &*against : nullptr);

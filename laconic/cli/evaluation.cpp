@@ -1,9 +1,12 @@
 #include "laconic/cli/evaluation.h"
 
+#include <c10/util/Exception.h>
+
 #include <nlohmann/json.hpp>
 
 #include "laconic/base/assert.h"
 #include "laconic/evaluate/bos.h"
+#include "laconic/load/check_finite.h"
 
 namespace laconic {
 namespace {
@@ -32,8 +35,17 @@ std::string word_of(const Rows& rows, Value wanted) {
 
 }  // namespace
 
+LanguageModel load_checked_model(const std::filesystem::path& directory, const Parts& parts) {
+  LanguageModel model = load_language_model(directory, {.parts = parts.quantizers});
+  check_finite(model);
+  return model;
+}
+
 PerplexityOptions to_options(const EvaluationCommand& command, const LanguageModel& model,
                              bool progress) {
+  TORCH_CHECK_VALUE(model.maximum_length <= 0 || command.context <= model.maximum_length,
+                    "--context ", command.context, ": ", model.directory.string(), " has ",
+                    model.maximum_length, " positions. Give a context of at most that.");
   PerplexityOptions options;
   options.context = command.context;
   options.convention = value_of(kConventions, command.convention);

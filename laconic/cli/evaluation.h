@@ -1,12 +1,17 @@
 #pragma once
 
-#include <memory>
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 
 #include "laconic/cli/command_line.h"
 #include "laconic/evaluate/perplexity.h"
+#include "laconic/recipe/parts.h"
 
 namespace laconic {
+
+/// A model all of whose numbers are finite. @throws c10::ValueError naming the first tensor that
+/// has others.
+LanguageModel load_checked_model(const std::filesystem::path& directory, const Parts& parts);
 
 /// What a command says as the evaluation's options; "auto" BOS is resolved for the model.
 PerplexityOptions to_options(const EvaluationCommand& command, const LanguageModel& model,

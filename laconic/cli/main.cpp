@@ -30,7 +30,9 @@ int main(int argc, char** argv) {
   if (const auto* finished = std::get_if<laconic::Finished>(&parsed)) {
     std::ostream& stream = finished->exit_code == 0 ? std::cout : std::cerr;
     stream << finished->text << std::flush;
-    return stream ? finished->exit_code : 1;
+    if (stream) return finished->exit_code;
+    std::fputs("laconic: error: standard output: writing failed. Is the disk full?\n", stderr);
+    return 1;
   }
   const std::string core = find_core();
   ::execv(core.c_str(), argv);

@@ -5,30 +5,52 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
 
+#include "laconic/base/directory.h"
 #include "laconic/base/interrupt.h"
 #include "laconic/cli/commands.h"
 
 namespace laconic {
 namespace {
 
-constexpr int kDone = 0, kFailed = 1, kWrongInput = 2, kInterrupted = 130;
+// As shells say it: 128 + the signal.
+constexpr int kDone = 0, kFailed = 1, kWrongInput = 2, kSignalled = 128;
 
 int report(int exit_code, const std::string& message) {
   std::fprintf(stderr, "laconic: error: %s\n", message.c_str());
   return exit_code;
 }
 
+// The finished blocks of a job that did not end; empty when there are none.
+std::filesystem::path unfinished(const CommandLine& line) {
+  const auto* command = std::get_if<QuantizeCommand>(&line.command);
+  if (command == nullptr) return {};
+  const std::filesystem::path working = without_slash(command->out).string() + ".partial";
+  std::error_code ignored;
+  return std::filesystem::exists(working, ignored) ? working : std::filesystem::path();
+}
+
 int report_interrupt(const CommandLine& line) {
-  const bool resumable = std::holds_alternative<QuantizeCommand>(line.command);
-  std::fprintf(
-      stderr, "laconic: interrupted: %s.\n",
-      resumable
-          ? "run the same command again to continue; what is done lies in the .partial directory"
-          : "nothing was left behind");
-  return kInterrupted;
+  const auto working = unfinished(line);
+  const auto* compare = std::get_if<CompareCommand>(&line.command);
+  std::string rest = "nothing half-done was left";
+  if (!working.empty())
+    rest = "what is done lies in " + working.string() + "; run the same command again to continue";
+  if (compare != nullptr && !compare->out.empty()) rest = "finished models stay in " + compare->out;
+  std::fprintf(stderr, "laconic: interrupted: %s.\n", rest.c_str());
+  return kSignalled + interrupting_signal();
+}
+
+int report_failure(const CommandLine& line, std::string message) {
+  const auto working = unfinished(line);
+  if (!working.empty()) {
+    message += " The finished blocks lie in " + working.string() +
+               ": the same command continues behind them.";
+  }
+  return report(kFailed, message);
 }
 
 void run(const CommandLine& line, const Parts& parts) {
@@ -52,11 +74,11 @@ int run_reporting(const CommandLine& line, const Parts& parts) {
   } catch (const c10::NotImplementedError& error) {
     return report(kWrongInput, error.what_without_backtrace());
   } catch (const c10::Error& error) {
-    return report(kFailed, error.what_without_backtrace());
+    return report_failure(line, error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
-    return report(kFailed, "out of memory. Use a smaller --batch or a shorter --context.");
+    return report_failure(line, "out of memory. Use a smaller --batch or a shorter --context.");
   } catch (const std::exception& error) {
-    return report(kFailed, error.what());
+    return report_failure(line, error.what());
   }
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "laconic/base/assert.h"
+#include "laconic/base/interrupt.h"
 #include "laconic/graph/operators.h"
 #include "laconic/graph/resolve.h"
 #include "laconic/quant/quantizer/quantize.h"
@@ -325,7 +326,10 @@ void Runner::run(NodeId begin, NodeId end, const Parameters& parameters, Environ
   frame.keep(keep);
   NodeId id = begin;
   try {
-    for (; id < end; ++id) frame.run(id);
+    for (; id < end; ++id) {
+      check_interrupt();
+      frame.run(id);
+    }
   } catch (c10::Error& error) {
     error.add_context("while running " + describe(plan_->graph, id));
     throw;

@@ -45,7 +45,8 @@ std::shared_ptr<const Tokenizer> find_tokenizer(const std::filesystem::path& dir
 LanguageModel load_language_model(const std::filesystem::path& directory,
                                   const LoadOptions& options) {
   TORCH_CHECK_VALUE(std::filesystem::is_directory(directory), "[", directory.string(),
-                    "] no such directory: ", "expected one with config.json and *.safetensors.");
+                    "] expected a model's directory (config.json, *.safetensors), got ",
+                    std::filesystem::exists(directory) ? "a file." : "no such path.");
   const auto config = model::Config::read(directory / "config.json");
   const model::Architecture& architecture = model::find_architecture(config);
   LanguageModel result;

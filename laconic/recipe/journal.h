@@ -1,9 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <vector>
 
+#include "laconic/base/directory.h"
 #include "laconic/recipe/recipe.h"
 
 namespace laconic {
@@ -19,10 +20,35 @@ struct JobIdentity {
 JobIdentity identify_job(const std::filesystem::path& model, const Recipe& recipe,
                          const std::filesystem::path& data);
 
-/// Opens the journal of a working directory, and makes it when there is none.
-/// @returns true when an earlier run of the same job left it.
-/// @throws c10::ValueError naming what differs when the directory is of another job, or has no
-/// journal but files.
-bool open_journal(const std::filesystem::path& working_directory, const JobIdentity& identity);
+/// The directory in which one job works, held by one process at a time, with a journal that says
+/// whose it is.
+class JobDirectory {
+ public:
+  enum class State {
+    kNew,       ///< made now
+    kResumed,   ///< an earlier run of the same job left it
+    kFinished,  ///< and it was about to give the directory its final name
+  };
+
+  /// @param path  must exist.
+  /// @throws c10::ValueError when another process is at work in it, or naming what differs when it
+  /// is of another job, or holds files but no journal. Nothing is changed then.
+  JobDirectory(std::filesystem::path path, const JobIdentity& identity);
+
+  State state() const { return state_; }
+  /// After a failure: removes what no later run can use. Finished blocks stay, unless the input was
+  /// wrong and this run began the job: mended input is another job.
+  void clean_up(bool wrong_input) noexcept;
+
+ private:
+  State open(const JobIdentity& identity) const;
+
+  std::filesystem::path path_;
+  DirectoryLock lock_;
+  State state_;
+};
+
+/// For laconic.json: a finished directory says what it was made from.
+nlohmann::json to_json(const JobIdentity& identity);
 
 }  // namespace laconic

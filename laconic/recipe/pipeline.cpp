@@ -7,9 +7,13 @@
 #include <algorithm>
 #include <optional>
 
+#include "laconic/base/directory.h"
+#include "laconic/base/mapped_file.h"
 #include "laconic/base/progress.h"
 #include "laconic/base/text.h"
 #include "laconic/calibrate/data.h"
+#include "laconic/calibrate/journal.h"
+#include "laconic/file/json/json.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
 
@@ -37,6 +41,15 @@ void check_places(const QuantizeJob& job, const Parts& parts) {
                     "[quantize] --out: expected a directory to write, got nothing.");
   TORCH_CHECK_VALUE(!NativeDirectory::is_native(job.model), "[quantize] ", job.model.string(),
                     ": already quantized. Give the float model that it was made from.");
+  TORCH_CHECK_VALUE(std::filesystem::is_directory(job.model), "[quantize] ", job.model.string(),
+                    ": expected the directory of a model, got ",
+                    std::filesystem::exists(job.model) ? "a file." : "no such path.");
+  TORCH_CHECK_VALUE(!is_within(job.out, job.model) && !is_within(job.model, job.out),
+                    "[quantize] --out ", job.out.string(),
+                    ": expected a place outside of the model's ", "directory ", job.model.string(),
+                    ". Choose another directory.");
+  NativeWriter::check_replaceable(without_slash(job.out), job.overwrite);
+  if (!job.calibration.empty()) MappedFile::open(job.calibration);
   for (const std::string& format : job.exports) {
     const auto path = export_path(job.out, find_exporter(parts, format));
     TORCH_CHECK_VALUE(job.overwrite || !std::filesystem::exists(path), "[export] ", path.string(),
@@ -108,36 +121,80 @@ nlohmann::json manifest_of(const QuantizeJob& job, const LanguageModel& model,
       {"report", {{"layers", measured}}}};
 }
 
-EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
-                           const Parts& parts, QuantizeOutcome& outcome) {
-  const LanguageModel model = load_language_model(job.model, {.resident = false});
-  const QuantizationPlan plan = plan_quantization(job.recipe, model, parts);
+struct Preparation {
+  LanguageModel model;
+  QuantizationPlan plan;
+  CalibrationData calibration;
+  JobIdentity identity;
+};
+
+// Everything that can be wrong with the input, before anything is written.
+Preparation prepare(const QuantizeJob& job, const Parts& parts) {
+  Preparation ready;
+  ready.model = load_language_model(job.model, {.resident = false});
+  ready.plan = plan_quantization(job.recipe, ready.model, parts);
   for (const std::string& format : job.exports)
-    check_exportable(find_exporter(parts, format), model.config, plan.outcome);
-  const CalibrationData calibration = read_calibration(job, model, plan);
-  NativeWriter writer(out, engine_shard_count(model), job.overwrite);
-  const auto data = plan.needs_calibration ? job.calibration : std::filesystem::path();
-  const JobIdentity identity = identify_job(job.model, job.recipe, data);
-  outcome.resumed = open_journal(writer.working_directory(), identity);
+    check_exportable(find_exporter(parts, format), ready.model.config, ready.plan.outcome);
+  ready.calibration = read_calibration(job, ready.model, ready.plan);
+  const auto data = ready.plan.needs_calibration ? job.calibration : std::filesystem::path();
+  ready.identity = identify_job(job.model, job.recipe, data);
+  return ready;
+}
+
+EngineReport work(const Preparation& ready, const QuantizeJob& job, const Parts& parts,
+                  NativeWriter& writer) {
   EngineOptions options;
   if (job.batch > 0) options.batch = job.batch;
   options.progress = job.progress;
   options.quantized_inputs = job.recipe.calibration.quantized_inputs;
-  EngineReport report =
-      run_engine(model, plan.layers, calibration.windows, make_solve(plan, parts), writer, options);
-  outcome.offsets = calibration.offsets;
-  outcome.notes = calibration.notes;
-  writer.finish(manifest_of(job, model, plan, report, calibration), files_to_copy(job.model),
-                parts.quantizers);
+  EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
+                                   make_solve(ready.plan, parts), writer, options);
+  auto manifest = manifest_of(job, ready.model, ready.plan, report, ready.calibration);
+  manifest["job"] = to_json(ready.identity);
+  writer.finish(manifest, files_to_copy(job.model), parts.quantizers);
   return report;
+}
+
+// A run that was killed between its manifest and the last renaming.
+EngineReport finish_again(const QuantizeJob& job, const Parts& parts, NativeWriter& writer) {
+  const auto manifest = read_json_file(writer.working_directory() / "laconic.json");
+  EngineReport report;
+  for (const auto& layer : manifest.at("report").at("layers"))
+    report.layers.push_back(layer_report_from_json(layer));
+  writer.finish(manifest, files_to_copy(job.model), parts.quantizers);
+  return report;
+}
+
+EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
+                           const Parts& parts, QuantizeOutcome& outcome) {
+  const Preparation ready = prepare(job, parts);
+  outcome.offsets = ready.calibration.offsets;
+  outcome.notes = ready.calibration.notes;
+  if (!ready.plan.needs_calibration && !job.calibration.empty())
+    outcome.notes.emplace_back("the calibration text was not used: this recipe needs none.");
+  NativeWriter writer(out, engine_shard_count(ready.model), job.overwrite);
+  JobDirectory directory(writer.working_directory(), ready.identity);
+  outcome.resumed = directory.state() != JobDirectory::State::kNew;
+  try {
+    return directory.state() == JobDirectory::State::kFinished ? finish_again(job, parts, writer)
+                                                               : work(ready, job, parts, writer);
+  } catch (const c10::ValueError&) {
+    directory.clean_up(/*wrong_input=*/true);
+    throw;
+  } catch (...) {
+    directory.clean_up(/*wrong_input=*/false);
+    throw;
+  }
 }
 
 }  // namespace
 
 std::filesystem::path export_path(const std::filesystem::path& out, const Exporter& exporter) {
-  // "dir/" and "dir" are one directory.
-  const std::filesystem::path base = out.has_filename() ? out : out.parent_path();
-  return base.string() + (exporter.makes_directory ? "-" : ".") + exporter.name;
+  const std::string base = without_slash(out).string(), name = exporter.name;
+  if (exporter.makes_directory) return base + "-" + name;
+  // "gguf-f16": a kind of the format, OUT-f16.gguf.
+  const size_t dash = std::min(name.find('-'), name.size());
+  return base + name.substr(dash) + "." + name.substr(0, dash);
 }
 
 void check_exportable(const Exporter& exporter, const nlohmann::json& config,
@@ -156,7 +213,7 @@ QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts) {
   const Stopwatch clock;
   QuantizeOutcome outcome;
   check_places(job, parts);
-  const std::filesystem::path out = job.out.has_filename() ? job.out : job.out.parent_path();
+  const std::filesystem::path out = without_slash(job.out);
   outcome.report = quantize_into(out, job, parts, outcome);
   outcome.seconds = clock.seconds();
   outcome.size = measure_size(out, parts.quantizers);

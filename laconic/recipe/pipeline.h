@@ -50,7 +50,8 @@ struct QuantizeOutcome {
 /// Interrupted.
 QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts = {});
 
-/// Where an export of the directory `out` goes: out.gguf, or out-compressed-tensors.
+/// Where an export of the directory `out` goes: out.gguf, out-f16.gguf (gguf-f16), or
+/// out-compressed-tensors.
 std::filesystem::path export_path(const std::filesystem::path& out, const Exporter& exporter);
 
 /// Refuses what the exporter cannot hold. @throws c10::ValueError with every obstacle (the first

@@ -135,6 +135,11 @@ void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingRe
                 "weight: granularity token is for inputs: a weight has none. Expected tensor, "
                 "channel or group.");
   }
+  const auto* format = std::get_if<IntFormat>(&spec.format);
+  if (format != nullptr && (format->bit_width < 2 || format->bit_width > 8)) {
+    reader.fail(node,
+                "weight: bits: expected 2 to 8, got " + std::to_string(format->bit_width) + ".");
+  }
 }
 
 LayerRule read_rule(const YAML::Node& node, const std::string& where, const Parts& parts) {

@@ -100,7 +100,7 @@ class Walk {
     if (!node.IsMap()) replace_by_mapping(node, at);
     YAML::Node next = child(node, word);
     if (!next.IsDefined()) {
-      next = last ? YAML::Clone(value_) : YAML::Node(YAML::NodeType::Map);
+      next = last ? without_marks(value_) : YAML::Node(YAML::NodeType::Map);
       node.force_insert(word, next);
       if (last) return;
     }
@@ -109,7 +109,7 @@ class Walk {
 
  private:
   // Each place gets a node of its own: two rules must not share one.
-  void assign(YAML::Node place) const { place = YAML::Clone(value_); }
+  void assign(YAML::Node place) const { place = without_marks(value_); }
 
   void replace_by_mapping(YAML::Node node, size_t at) const {
     if (node.IsScalar() && !node.Scalar().empty()) {

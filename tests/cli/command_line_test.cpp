@@ -2,27 +2,17 @@
 
 #include <chrono>
 
-#include "tests/testing/testing.h"
+#include "tests/cli/run.h"
 
 namespace laconic {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::program;
-using testing::run_program;
-
-testing::ProgramResult run(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), program().string());
-  return run_program(arguments);
-}
+using testing::run;
 
 void expect_wrong_use(const std::vector<std::string>& arguments,
                       const std::vector<std::string>& words) {
-  const auto result = run(arguments);
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_EQ(result.output, "");
-  EXPECT_THAT(result.errors, HasSubstr("laconic: error: "));
-  for (const std::string& word : words) EXPECT_THAT(result.errors, HasSubstr(word));
+  testing::expect_failure(arguments, 2, words);
 }
 
 TEST(CommandLine, EveryCommandHasAHelpWithAnExample) {
@@ -67,11 +57,31 @@ TEST(CommandLine, WhatIsMissingOrTooMuchIsNamed) {
   expect_wrong_use({"evaluate"}, {"perplexity"});
 }
 
+TEST(CommandLine, WhatIsNotThereYetSaysSo) {
+  const std::vector<std::string> job = {"quantize", "m", "--recipe", "w4a16", "--out", "o"};
+  const auto with = [&](const std::string& option, const std::string& value) {
+    auto words = job;
+    words.insert(words.end(), {option, value});
+    return words;
+  };
+  expect_wrong_use(with("--host-memory", "4000000000"), {"--host-memory: not supported yet"});
+  expect_wrong_use(with("--device-memory", "4000000000"), {"--device-memory: not supported yet"});
+  expect_wrong_use(with("--device", "cuda"), {"--device cuda", "Use --device cpu"});
+  expect_wrong_use({"recipes", "--target", "llama.cpp"}, {"--target: not supported yet"});
+}
+
+TEST(CommandLine, AnOptionGivenTwiceIsAnError) {
+  expect_wrong_use({"quantize", "m", "--recipe", "a", "--recipe", "b", "--out", "o"},
+                   {"--recipe: expected once"});
+}
+
 TEST(CommandLine, NumbersAreChecked) {
   for (const std::string word : {"0", "-1", "1.5", "many", "99999999999999999999", ""}) {
     SCOPED_TRACE(word);
     expect_wrong_use({"evaluate", "perplexity", "m", "--text", "t", "--windows", word},
                      {"--windows", "whole number"});
+    expect_wrong_use({"quantize", "m", "--recipe", "r", "--out", "o", "--threads", word},
+                     {"--threads", "whole number"});
   }
 }
 

@@ -74,15 +74,5 @@ TEST(TinyLm, TwoReadersFindTheSameWeightsInBothExports) {
   EXPECT_THAT(read.output, ::testing::HasSubstr("42 weights are the same"));
 }
 
-TEST(Program, AFinishedDirectoryIsRefusedWithoutOverwrite) {
-  const TemporaryDirectory directory;
-  const std::string out = (directory / "q").string();
-  quantize({"--recipe", "w4a16-g128", "--out", out});
-  const auto again = run_program(
-      {program().string(), "quantize", kModel, "--quiet", "--recipe", "w4a16-g128", "--out", out});
-  EXPECT_EQ(again.exit_code, 2);
-  EXPECT_THAT(again.errors, ::testing::HasSubstr("--overwrite"));
-}
-
 }  // namespace
 }  // namespace laconic::testing

@@ -267,7 +267,7 @@ TEST(NativeWriter, ReplacesOnlyWhatItWroteAndOnlyWhenAsked) {
             nullptr);  // the old one stays until the end
   writer.finish(manifest({other}), {});
   EXPECT_NE(NativeDirectory::open(directory / "out")->find("b"), nullptr);
-  EXPECT_FALSE(std::filesystem::exists(directory / "out.old"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "out.partial.old"));
   std::filesystem::create_directory(directory / "mine");
   write_text_file(directory / "mine" / "letter.txt", "dear");
   expect_error<c10::ValueError>([&] { NativeWriter(directory / "mine", 1, true); },

@@ -99,6 +99,8 @@ class NativeWriter {
   /// directory).
   /// @throws c10::ValueError when `directory` is there and may not be replaced.
   NativeWriter(std::filesystem::path directory, int shard_count, bool overwrite = false);
+  /// What the constructor checks, for callers with much work before it.
+  static void check_replaceable(const std::filesystem::path& directory, bool overwrite);
   bool has_shard(int index) const;  ///< 0 <= index < shard_count
   void write_shard(int index, const std::vector<std::pair<std::string, at::Tensor>>& tensors);
   std::filesystem::path working_directory() const { return working_; }

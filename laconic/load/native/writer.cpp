@@ -16,20 +16,19 @@ namespace fs = std::filesystem;
 constexpr const char* kManifest = "laconic.json";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
-// What stands at the final place may be replaced: nothing, an empty directory, or our own kind when
-// asked to.
-void check_replaceable(const fs::path& directory, bool overwrite) {
+}  // namespace
+
+void NativeWriter::check_replaceable(const fs::path& directory, bool overwrite) {
   if (!fs::exists(fs::symlink_status(directory))) return;
-  if (fs::is_directory(directory) && fs::is_empty(directory)) return;
+  const bool is_directory = fs::is_directory(directory);
+  if (is_directory && fs::is_empty(directory)) return;
+  TORCH_CHECK_VALUE(is_directory && NativeDirectory::is_native(directory), "[native] ",
+                    directory.string(), " is there already and is ",
+                    is_directory ? "no directory that Laconic wrote (with laconic.json)" : "a file",
+                    ", so it is never overwritten. Choose another directory.");
   TORCH_CHECK_VALUE(overwrite, "[native] ", directory.string(),
                     " is there already. Choose another directory, or give --overwrite.");
-  TORCH_CHECK_VALUE(NativeDirectory::is_native(directory), "[native] ", directory.string(),
-                    ": expected a directory that Laconic wrote (with laconic.json), got something "
-                    "else, which is never "
-                    "overwritten. Choose another directory.");
 }
-
-}  // namespace
 
 NativeWriter::NativeWriter(fs::path directory, int shard_count, bool overwrite)
     : directory_(without_slash(directory)), shard_count_(shard_count), overwrite_(overwrite) {
