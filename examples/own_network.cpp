@@ -24,11 +24,13 @@ struct Net : torch::nn::Module {
 };
 
 graph::Graph trace(Net& net) {
-  return graph::trace(
-      net, [&](const at::Tensor& x) { return net.forward(x); },
-      {.input = "x", .example = [](int64_t batch, int64_t length) {
-         return at::zeros({batch, length, 16});
-       }});
+  return graph::trace(net, [&](const at::Tensor& x) { return net.forward(x); },
+                      {.input = "x",
+                       .example =
+                           [](int64_t batch, int64_t length) {
+                             return at::zeros({batch, length, 16});
+                           },
+                       .rename = {}});
 }
 
 graph::Graph quantize(const graph::Graph& network) {
@@ -64,7 +66,8 @@ int main() {
   std::cout << "as the module computes it: " << at::equal(result, net.forward(x)) << "\n";
 
   const at::Tensor rounded = graph::Runner(quantize(network))(x, parameters);
-  std::cout << "error with 4-bit weights: " << (rounded - result).abs().mean().item<float>() << "\n";
+  std::cout << "error with 4-bit weights: " << (rounded - result).abs().mean().item<float>()
+            << "\n";
   std::cout << "nodes without the relu: " << without_relu(network).size() << " of "
             << network.size() << "\n";
 }

@@ -61,19 +61,30 @@ std::vector<Recipe> load_recipes(const CompareCommand& command, const Parts& par
   return recipes;
 }
 
-Row quantize(const CompareCommand& command, const Recipe& recipe,
-             const std::filesystem::path& folder, const Session& session) {
+QuantizeJob job_of(const CompareCommand& command, const Recipe& recipe,
+                   const std::filesystem::path& folder, const Session& session) {
+  return {.model = command.model,
+          .recipe = recipe,
+          .calibration = command.calibration,
+          .out = folder / recipe.name,
+          .exports = {},
+          .overwrite = command.overwrite,
+          .progress = session.progress};
+}
+
+// All recipes before any work: the last one may be the wrong one.
+void check(const CompareCommand& command, const std::vector<Recipe>& recipes,
+           const std::filesystem::path& folder, const Session& session) {
+  MappedFile::open(command.evaluation.text);
+  for (const Recipe& recipe : recipes)
+    check_quantize(job_of(command, recipe, folder, session), session.parts);
+}
+
+Row quantize(const QuantizeJob& job, const Session& session) {
   trim_heap();
   reset_peak_resident_bytes();
-  const QuantizeJob job{.model = command.model,
-                        .recipe = recipe,
-                        .calibration = command.calibration,
-                        .out = folder / recipe.name,
-                        .exports = {},
-                        .overwrite = command.overwrite,
-                        .progress = session.progress};
   const QuantizeOutcome outcome = run_quantize(job, session.parts);
-  return {recipe.name, job.out, outcome.size, outcome.seconds, peak_resident_bytes(), {}};
+  return {job.recipe.name, job.out, outcome.size, outcome.seconds, peak_resident_bytes(), {}};
 }
 
 void evaluate(const CompareCommand& command, std::vector<Row>& rows, const Session& session) {
@@ -126,16 +137,21 @@ nlohmann::json to_json(const CompareCommand& command, const std::vector<Row>& ro
 }  // namespace
 
 void run_command(const CompareCommand& command, const Session& session) {
-  MappedFile::open(command.evaluation.text);
   const std::vector<Recipe> recipes = load_recipes(command, session.parts);
   std::optional<TemporaryDirectory> temporary;
   if (command.out.empty()) temporary.emplace();
   const std::filesystem::path folder =
       temporary ? temporary->path() : std::filesystem::path(command.out);
-  std::filesystem::create_directories(folder);
+  check(command, recipes, folder, session);
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  TORCH_CHECK_VALUE(!failure, "[compare] --out ", folder.string(),
+                    ": cannot make it: ", failure.message(),
+                    ". Choose a place that you may write to.");
   std::vector<Row> rows;
   rows.push_back({"float", command.model, measure_size(command.model), 0, 0, {}});
-  for (const Recipe& recipe : recipes) rows.push_back(quantize(command, recipe, folder, session));
+  for (const Recipe& recipe : recipes)
+    rows.push_back(quantize(job_of(command, recipe, folder, session), session));
   evaluate(command, rows, session);
   if (session.json) return print(to_json(command, rows));
   print(readable(rows));

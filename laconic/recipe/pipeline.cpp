@@ -125,7 +125,6 @@ struct Preparation {
   LanguageModel model;
   QuantizationPlan plan;
   CalibrationData calibration;
-  JobIdentity identity;
 };
 
 // Everything that can be wrong with the input, before anything is written.
@@ -136,13 +135,16 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   for (const std::string& format : job.exports)
     check_exportable(find_exporter(parts, format), ready.model.config, ready.plan.outcome);
   ready.calibration = read_calibration(job, ready.model, ready.plan);
-  const auto data = ready.plan.needs_calibration ? job.calibration : std::filesystem::path();
-  ready.identity = identify_job(job.model, job.recipe, data);
   return ready;
 }
 
-EngineReport work(const Preparation& ready, const QuantizeJob& job, const Parts& parts,
-                  NativeWriter& writer) {
+JobIdentity identify(const Preparation& ready, const QuantizeJob& job) {
+  const bool uses_text = ready.plan.needs_calibration;
+  return identify_job(job.model, job.recipe, uses_text ? job.calibration : std::filesystem::path());
+}
+
+EngineReport work(const Preparation& ready, const JobIdentity& identity, const QuantizeJob& job,
+                  const Parts& parts, NativeWriter& writer) {
   EngineOptions options;
   if (job.batch > 0) options.batch = job.batch;
   options.progress = job.progress;
@@ -150,7 +152,7 @@ EngineReport work(const Preparation& ready, const QuantizeJob& job, const Parts&
   EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
                                    make_solve(ready.plan, parts), writer, options);
   auto manifest = manifest_of(job, ready.model, ready.plan, report, ready.calibration);
-  manifest["job"] = to_json(ready.identity);
+  manifest["job"] = to_json(identity);
   writer.finish(manifest, files_to_copy(job.model), parts.quantizers);
   return report;
 }
@@ -173,11 +175,13 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   if (!ready.plan.needs_calibration && !job.calibration.empty())
     outcome.notes.emplace_back("the calibration text was not used: this recipe needs none.");
   NativeWriter writer(out, engine_shard_count(ready.model), job.overwrite);
-  JobDirectory directory(writer.working_directory(), ready.identity);
+  const JobIdentity identity = identify(ready, job);
+  JobDirectory directory(writer.working_directory(), identity);
   outcome.resumed = directory.state() != JobDirectory::State::kNew;
   try {
-    return directory.state() == JobDirectory::State::kFinished ? finish_again(job, parts, writer)
-                                                               : work(ready, job, parts, writer);
+    return directory.state() == JobDirectory::State::kFinished
+               ? finish_again(job, parts, writer)
+               : work(ready, identity, job, parts, writer);
   } catch (const c10::ValueError&) {
     directory.clean_up(/*wrong_input=*/true);
     throw;
@@ -206,6 +210,11 @@ void check_exportable(const Exporter& exporter, const nlohmann::json& config,
   if (shown < obstacles.size())
     list += "\n  and " + std::to_string(obstacles.size() - shown) + " more of this kind";
   TORCH_CHECK_VALUE(false, "[export] ", exporter.name, " cannot hold this model:\n  ", list);
+}
+
+void check_quantize(const QuantizeJob& job, const Parts& parts) {
+  check_places(job, parts);
+  prepare(job, parts);
 }
 
 QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts) {

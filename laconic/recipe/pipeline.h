@@ -50,6 +50,10 @@ struct QuantizeOutcome {
 /// Interrupted.
 QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts = {});
 
+/// All the checks of run_quantize without the work, for callers with several jobs.
+/// @throws c10::ValueError
+void check_quantize(const QuantizeJob& job, const Parts& parts = {});
+
 /// Where an export of the directory `out` goes: out.gguf, out-f16.gguf (gguf-f16), or
 /// out-compressed-tensors.
 std::filesystem::path export_path(const std::filesystem::path& out, const Exporter& exporter);

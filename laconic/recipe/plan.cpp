@@ -74,6 +74,14 @@ const LayerRule* last_match(const Recipe& recipe, const graph::LinearLayer& laye
   return last;
 }
 
+// At most `limit`; what a group size may be instead.
+int64_t largest_divisor(int64_t length, int64_t limit) {
+  for (int64_t size = std::min(limit, length); size > 1; --size) {
+    if (length % size == 0) return size;
+  }
+  return length;
+}
+
 void check_group(const LayerRule& rule, const NativeLayer& layer) {
   const auto* group = std::get_if<PerGroup>(&layer.weight.granularity);
   if (group == nullptr) return;
@@ -84,7 +92,8 @@ void check_group(const LayerRule& rule, const NativeLayer& layer) {
   TORCH_CHECK_VALUE(group->pad || length % group->group_size == 0, where, ": weight: group_size ",
                     group->group_size, " does not divide the ", length,
                     (group->axis + 2) % 2 == 1 ? " inputs" : " outputs", " of ", layer.name,
-                    ". Choose a divisor, set pad: true, or give this layer a rule of its own.");
+                    ". Choose a divisor such as ", largest_divisor(length, group->group_size),
+                    ", set pad: true, or give this layer a rule of its own.");
 }
 
 void check_channel(const LayerRule& rule, const NativeLayer& layer) {

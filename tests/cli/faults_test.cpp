@@ -55,9 +55,9 @@ class Faults : public ::testing::Test {
   }
   void expect_model_refused(const std::vector<std::string>& words) {
     expect_quantize_refused({"--recipe", "w4a16"}, words);
-    expect_refused({"evaluate", "perplexity", model(), "--text", kEvaluationText, "--windows", "1",
-                    "--quiet"},
-                   words);
+    expect_refused(
+        {"evaluate", "perplexity", model(), "--text", kEvaluationText, "--windows", "1", "--quiet"},
+        words);
   }
   /// Puts a bfloat16 number into a tensor.
   void put(const std::string& tensor, int64_t element, uint16_t bits) {
@@ -140,7 +140,8 @@ TEST_F(Faults, CalibrationThatCannotServeIsNamed) {
   expect(write("empty.txt", ""), {"empty.txt", "empty"});
   expect(write("short.txt", "Hello."), {"short.txt", "too short", "needed at least 512"});
   expect(write("bad.txt", "caf\xe9"), {"bad.txt", "byte 3", "UTF-8"});
-  expect(write("a.jsonl", "{\"text\": \"Hello.\"}\n{\"txt\": \"x\"}\n"), {"a.jsonl:2", "text", "txt"});
+  expect(write("a.jsonl", "{\"text\": \"Hello.\"}\n{\"txt\": \"x\"}\n"),
+         {"a.jsonl:2", "text", "txt"});
   expect(write("b.jsonl", "{\"text\": \n"), {"b.jsonl:1"});
   expect(write("a.npy", "not an array"), {"a.npy", "NumPy"});
   expect_quantize_refused({"--recipe", "w4a16-gptq"}, {"gptq", "--calibration FILE"});
@@ -170,7 +171,8 @@ TEST_F(Faults, PlaceThatCannotBeWrittenIsNamedBeforeAnyWork) {
   const auto expect = [&](const std::string& place, const std::vector<std::string>& words) {
     expect_refused({"quantize", model(), "--recipe", "w4a16", "--out", place, "--quiet"}, words);
     expect_refused(
-        {"quantize", model(), "--recipe", "w4a16", "--out", place, "--quiet", "--overwrite"}, words);
+        {"quantize", model(), "--recipe", "w4a16", "--out", place, "--quiet", "--overwrite"},
+        words);
   };
   expect(model(), {"outside of the model"});
   expect(model() + "/", {"outside of the model"});
@@ -271,10 +273,20 @@ TEST_F(Faults, ExportThatCannotHoldTheModelIsRefusedBeforeTheWork) {
                           {"out.gguf", "--overwrite"});
 }
 
+TEST_F(Faults, CompareChecksEveryRecipeBeforeAnyWork) {
+  const auto expect = [&](const std::string& recipes, const std::vector<std::string>& words) {
+    expect_refused({"compare", kTinyLm, "--recipes", recipes, "--text", kEvaluationText, "--out",
+                    path("kept"), "--quiet"},
+                   words);
+  };
+  expect("w8a16,w4a16-gptq", {"w4a16-gptq", "--calibration FILE"});
+  expect("w8a16,w4a61", {"\"w4a16\"?"});
+  expect("w8a16,w8a16", {"two recipes", "w8a16"});
+}
+
 TEST_F(Faults, FinishedWorkIsNeverOverwrittenUnasked) {
-  const std::vector<std::string> job = {"quantize", model(),        "--recipe", "gguf-q4_0",
-                                        "--out",    out(),          "--export", "gguf",
-                                        "--quiet"};
+  const std::vector<std::string> job = {"quantize", model(),    "--recipe", "gguf-q4_0", "--out",
+                                        out(),      "--export", "gguf",     "--quiet"};
   ASSERT_EQ(testing::run(job).exit_code, 0);
   const auto before = testing::contents(out());
   expect_refused(job, {"out", "--overwrite"});
@@ -296,11 +308,13 @@ TEST_F(Faults, FullDiskIsOneErrorAndLeavesNoHalfFile) {
     return testing::run_program({"/bin/bash", "-c", command});
   };
   const auto before = listing(directory_.path());
-  const auto result = limited({"quantize", kTinyLm, "--recipe", "w8a16", "--out", out(), "--quiet"});
+  const auto result =
+      limited({"quantize", kTinyLm, "--recipe", "w8a16", "--out", out(), "--quiet"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.errors, ::testing::HasSubstr("writing failed"));
   EXPECT_EQ(listing(directory_.path()), before);
-  ASSERT_EQ(testing::run({"quantize", kTinyLm, "--recipe", "gguf-q4_0", "--out", out()}).exit_code, 0);
+  ASSERT_EQ(testing::run({"quantize", kTinyLm, "--recipe", "gguf-q4_0", "--out", out()}).exit_code,
+            0);
   const auto finished = listing(directory_.path());
   for (const std::string format : {"gguf-f16", "compressed-tensors"}) {
     SCOPED_TRACE(format);

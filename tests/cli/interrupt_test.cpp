@@ -14,10 +14,10 @@
 namespace laconic {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::gptq_job;
-using testing::kGptqLayers;
+using ::testing::HasSubstr;
 using testing::kEvaluationText;
+using testing::kGptqLayers;
 using testing::kTinyLm;
 using testing::listing;
 using testing::TemporaryDirectory;
@@ -116,12 +116,14 @@ TEST(Interrupt, BeforeTheFirstBlockNothingIsLeft) {
 TEST(Interrupt, EveryCommandLeavesNothingHalfDone) {
   const TemporaryDirectory directory;
   const std::string model = (directory / "model").string();
-  ASSERT_EQ(testing::run({"quantize", kTinyLm, "--recipe", "gguf-q4_0", "--out", model}).exit_code, 0);
+  ASSERT_EQ(testing::run({"quantize", kTinyLm, "--recipe", "gguf-q4_0", "--out", model}).exit_code,
+            0);
   const std::vector<std::vector<std::string>> commands = {
       {"evaluate", "perplexity", kTinyLm, "--text", kEvaluationText},
       {"compare", kTinyLm, "--recipes", "w8a16,w4a16", "--text", kEvaluationText},
       {"export", model, "--format", "gguf-f32", "--out", (directory / "a.gguf").string()},
-      {"export", model, "--format", "compressed-tensors", "--out", (directory / "folder").string()}};
+      {"export", model, "--format", "compressed-tensors", "--out",
+       (directory / "folder").string()}};
   std::ofstream(directory / "errors") << "";
   const auto before = listing(directory.path());
   for (const auto& command : commands) {

@@ -71,8 +71,6 @@ TEST(Compare, TableAndJsonHaveTheFloatModelFirst) {
   EXPECT_EQ(table.exit_code, 0) << table.errors;
   EXPECT_THAT(table.output, HasSubstr("recipe"));
   EXPECT_THAT(table.output, HasSubstr("\nfloat "));
-  expect_failure({"compare", kTinyLm, "--recipes", "w8a16,w8a16", "--text", kEvaluationText}, 2,
-                 {"two recipes", "w8a16"});
 }
 
 }  // namespace

@@ -15,9 +15,9 @@ using testing::run;
 using testing::run_json;
 using testing::TemporaryDirectory;
 
-const std::vector<std::string> kShortEvaluation = {"evaluate",  "perplexity",    kTinyLm,
-                                                   "--text",    kEvaluationText, "--context",
-                                                   "64",        "--windows",     "4"};
+const std::vector<std::string> kShortEvaluation = {"evaluate", "perplexity",    kTinyLm,
+                                                   "--text",   kEvaluationText, "--context",
+                                                   "64",       "--windows",     "4"};
 
 TEST(Output, JsonIsOneObjectOfEveryCommand) {
   const TemporaryDirectory directory;
@@ -27,8 +27,8 @@ TEST(Output, JsonIsOneObjectOfEveryCommand) {
   EXPECT_EQ(quantized["recipe"], "gguf-q4_0");
   EXPECT_EQ(quantized["exports"][0]["path"], out + ".gguf");
   EXPECT_GT(run_json(kShortEvaluation)["perplexity"], 10);
-  EXPECT_EQ(run_json({"export", out, "--format", "gguf", "--out", (directory / "a.gguf").string()})
-                ["format"],
+  EXPECT_EQ(run_json({"export", out, "--format", "gguf", "--out",
+                      (directory / "a.gguf").string()})["format"],
             "gguf");
   EXPECT_EQ(run_json({"compare", kTinyLm, "--recipes", "w8a16", "--text", kEvaluationText,
                       "--context", "64", "--windows", "2"})["rows"]

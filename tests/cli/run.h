@@ -42,8 +42,7 @@ inline void expect_failure(const std::vector<std::string>& arguments, int exit_c
   EXPECT_NE(first, std::string::npos) << result.errors;
   EXPECT_EQ(result.errors.find(mark, first + 1), std::string::npos) << result.errors;
   EXPECT_THAT(result.errors, ::testing::Not(::testing::HasSubstr("frame #")));
-  for (const std::string& word : words)
-    EXPECT_THAT(result.errors, ::testing::HasSubstr(word));
+  for (const std::string& word : words) EXPECT_THAT(result.errors, ::testing::HasSubstr(word));
 }
 
 /// Everything below a directory, by its path from there.

@@ -1,7 +1,6 @@
 #include "laconic/recipe/pipeline.h"
 
-#include "laconic/evaluate/perplexity.h"
-#include "laconic/evaluate/text.h"
+#include "laconic/base/atomic_file.h"
 #include "tests/testing/testing.h"
 
 namespace laconic {
@@ -10,32 +9,13 @@ namespace {
 using testing::repository;
 using testing::TemporaryDirectory;
 
-struct Published {
-  int bits, group_size;
-  double perplexity;
-};
-
-// assets/README.md: round to nearest, measured with another implementation, windows of 256. A
-// thousandth is the bound.
-TEST(RoundToNearest, PerplexityOfTheSmallModelEqualsThePublishedFigures) {
-  constexpr Published kRows[] = {{8, 128, 58.274}, {4, 128, 60.395}, {3, 128, 72.281},
-                                 {4, 32, 59.576},  {3, 32, 68.824},  {2, 32, 737.75}};
-  const auto model = repository() / "assets/tiny-lm";
-  const auto tokens =
-      read_tokens(load_language_model(model), repository() / "assets/text/evaluation.txt");
-  for (const Published& row : kRows) {
-    SCOPED_TRACE(std::to_string(row.bits) + " bits, groups of " + std::to_string(row.group_size));
-    const TemporaryDirectory directory;
-    const std::vector<std::string> settings = {
-        "weight.bits=" + std::to_string(row.bits),
-        "weight.group_size=" + std::to_string(row.group_size)};
-    const auto outcome = run_quantize(
-        {.model = model, .recipe = load_recipe("w4a16-g128", settings), .out = directory / "q"});
-    EXPECT_EQ(outcome.report.layers.size(), 42u);
-    const auto result =
-        evaluate_perplexity(load_language_model(directory / "q"), tokens, {.context = 256});
-    EXPECT_NEAR(result.perplexity, row.perplexity, 0.001 * row.perplexity);
-  }
+TEST(Pipeline, ExportsLieBesideTheDirectory) {
+  const auto place = [](const char* out, const char* format) {
+    return export_path(out, find_exporter(format)).string();
+  };
+  EXPECT_EQ(place("a/q", "gguf"), "a/q.gguf");
+  EXPECT_EQ(place("a/q/", "gguf-f16"), "a/q-f16.gguf");
+  EXPECT_EQ(place("a/q", "compressed-tensors"), "a/q-compressed-tensors");
 }
 
 TEST(Pipeline, OwnSolverIsFoundByItsNameBeforeOurs) {
