@@ -16,16 +16,23 @@ TEST(JobDirectory, IsNewThenResumedByTheSameJobOnly) {
   const TemporaryDirectory directory;
   EXPECT_EQ(JobDirectory(directory.path(), kJob).state(), State::kNew);
   EXPECT_EQ(JobDirectory(directory.path(), kJob).state(), State::kResumed);
-  expect_error<c10::ValueError>([&] { JobDirectory(directory.path(), {"1", "4", "5"}); },
-                                {"the recipe, the calibration text have changed", "Remove"});
+  expect_error<c10::ValueError>(
+      [&] {
+        JobDirectory(directory.path(), {"1", "4", "5"});
+      },
+      {"the recipe, the calibration text have changed", "Remove"});
 }
 
 TEST(JobDirectory, OneWithAManifestOfTheSameJobIsFinished) {
   const TemporaryDirectory directory;
-  write_text_file(directory / "laconic.json", R"({"job": {"model": "1", "recipe": "2", "data": "3"}})");
+  write_text_file(directory / "laconic.json",
+                  R"({"job": {"model": "1", "recipe": "2", "data": "3"}})");
   EXPECT_EQ(JobDirectory(directory.path(), kJob).state(), State::kFinished);
-  expect_error<c10::ValueError>([&] { JobDirectory(directory.path(), {"9", "2", "3"}); },
-                                {"the model has changed"});
+  expect_error<c10::ValueError>(
+      [&] {
+        JobDirectory(directory.path(), {"9", "2", "3"});
+      },
+      {"the model has changed"});
 }
 
 TEST(JobDirectory, FilesWithoutAJournalAreNotTouched) {
