@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "laconic/base/text.h"
 #include "laconic/graph/rewrite.h"
 
 namespace laconic::graph {
@@ -60,6 +61,13 @@ std::vector<std::string> stored_parameters(const Quantizer& quantizer, const std
 /// The last node of an insertion, as its own nodes name it.
 Value last_of(const Insertion& insertion) {
   return {-static_cast<NodeId>(insertion.nodes.size()), 0};
+}
+
+std::vector<std::string> layer_names(const Graph& graph) {
+  std::vector<std::string> names;
+  for (NodeId id = 0; id < graph.size(); ++id)
+    if (const auto layer = linear_layer(graph, id)) names.push_back(layer->name);
+  return names;
 }
 
 LinearLayer named_layer(const Graph& graph, const std::string& name) {
@@ -206,13 +214,30 @@ Graph place_quantizers(const Graph& graph, const std::map<std::string, LayerQuan
   }
   for (const auto& [name, unused] : layers)
     TORCH_CHECK_VALUE(found.contains(name), "[place_quantizers] no linear layer \"", name,
-                      "\" in the graph. find_linear_layers lists them.");
+                      "\" in the graph", suggestion(name, layer_names(graph)), ".");
   Graph result = remove_unused(insert_before(with, insertions));
   std::set<std::string> used;
   for (const Node& node : result.nodes)
     if (node.kind == NodeKind::kQuantize) used.insert(node.target);
   std::erase_if(result.quantizers, [&](const auto& item) { return !used.contains(item.first); });
   return result;
+}
+
+Graph place_by_patterns(const Graph& graph, const std::vector<Placement>& rules) {
+  const auto layers = find_linear_layers(graph);
+  std::map<std::string, LayerQuantizers> placed;
+  for (const Placement& rule : rules) {
+    bool matched = false;
+    for (const LinearLayer& layer : layers) {
+      if (!matches_pattern(layer.name, rule.pattern)) continue;
+      placed[layer.name] = rule.quantizers;
+      matched = true;
+    }
+    TORCH_CHECK_VALUE(matched, "[place_by_patterns] pattern \"", rule.pattern,
+                      "\" matches no linear layer of ", layers.size(),
+                      ". find_linear_layers lists them.");
+  }
+  return place_quantizers(graph, placed);
 }
 
 Graph quantize_weight(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer) {

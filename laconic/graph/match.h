@@ -52,6 +52,17 @@ struct LayerQuantizers {
 /// @throws c10::ValueError when a layer is not in the graph.
 Graph place_quantizers(const Graph& graph, const std::map<std::string, LayerQuantizers>& layers);
 
+/// One rule: layers whose names match get these quantizers. Patterns as in base/text.h.
+struct Placement {
+  std::string pattern;
+  LayerQuantizers quantizers;
+};
+
+/// The same by patterns of layer names, in order: of two rules that match a layer, the later one
+/// decides.
+/// @throws c10::ValueError when a pattern matches no layer.
+Graph place_by_patterns(const Graph& graph, const std::vector<Placement>& rules);
+
 /// The same for one layer, found in `graph` by its name.
 Graph quantize_weight(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer);
 Graph quantize_input(const Graph& graph, const LinearLayer& layer, const Quantizer& quantizer);

@@ -69,8 +69,11 @@ void call_for_shapes(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   try {
     return op.callBoxed(stack);
   } catch (const c10::NotImplementedError&) {
-    stack->resize(below);  // no shapes-only kernel: below
+    // No shapes-only kernel: below.
+  } catch (const c10::Error&) {
+    if (schema.is_mutable()) throw;  // others say the same again on the CPU, if they are right
   }
+  stack->resize(below);
   if (schema.is_mutable()) {
     for (c10::IValue& value : changed_arguments(schema, given)) stack->push_back(std::move(value));
     return;

@@ -9,9 +9,9 @@
 
 #include <memory>
 
+#include "laconic/graph/fuse_linear.h"
 #include "laconic/graph/merge.h"
 #include "laconic/graph/operators.h"
-#include "laconic/graph/rewrite.h"
 #include "laconic/graph/tracer.h"
 
 namespace laconic::graph {
@@ -84,7 +84,7 @@ Graph trace(const torch::nn::Module& module,
     const Activation activation(&tracer);
     return tracer.run(forward, input);
   };
-  Graph graph = remove_unused(merge_traces(once(kFirst), kFirst, once(kSecond), kSecond));
+  Graph graph = fuse_linear(merge_traces(once(kFirst), kFirst, once(kSecond), kSecond));
   graph.check();
   return graph;
 }

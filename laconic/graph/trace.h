@@ -44,14 +44,17 @@ struct TraceOptions {
 };
 
 /// Records the operators that `forward` runs, as they are called above autograd (linear, rms_norm,
-/// scaled_dot_product_attention stay whole). `module` names parameters, buffers and scopes; its
-/// parameters may be on the meta device. A node outside every scope that uses a parameter belongs
-/// to the parameter's module. Runs twice, with different batches and lengths: whole numbers that
-/// differ become sizes.
+/// scaled_dot_product_attention stay whole; what torch::nn::Linear calls becomes one linear, see
+/// fuse_linear.h). A call in place becomes its functional form: the graph changes no tensor.
+/// `module` names parameters, buffers and scopes; its parameters may be on the meta device. A node
+/// outside every scope that uses a parameter belongs to the parameter's module. Runs twice, with
+/// different batches and lengths: whole numbers that differ become sizes.
 /// @throws c10::ValueError naming the module: a tensor that is neither parameter, buffer nor
-/// computed from the
-///         input; an operator on a fixed device; a random operator; a structure or a constant that
-///         depends on the shape in another way than factor * batch^i * length^j.
+///         computed from the input; an operator on a fixed device; a random operator; a number
+///         asked of a tensor, or a shape that depends on its values; statistics of the batch; out=;
+///         a parameter changed in place; use of a tensor of which another view was changed in
+///         place; a structure or a constant that depends on the shape in another way than factor *
+///         batch^i * length^j.
 Graph trace(const torch::nn::Module& module,
             const std::function<at::Tensor(const at::Tensor&)>& forward,
             const TraceOptions& options = {});

@@ -76,9 +76,20 @@ Value Tracer::add_parameter(const std::string& name) {
   return {graph_.size() - 1, 0};
 }
 
+const at::Tensor& Tracer::bound_handle(const at::Tensor& tensor) const {
+  if (values_.contains(tensor.unsafeGetTensorImpl())) return tensor;
+  const auto found = latest_.find(memory(tensor));
+  if (memory(tensor) == nullptr || found == latest_.end()) return tensor;
+  const at::Tensor& other = found->second;
+  const bool same = other.sizes() == tensor.sizes() && other.strides() == tensor.strides() &&
+                    other.storage_offset() == tensor.storage_offset() &&
+                    other.dtype() == tensor.dtype();
+  return same ? other : tensor;
+}
+
 Argument Tracer::tensor_argument(const at::Tensor& tensor, const std::string& op) {
   if (!tensor.defined()) return c10::IValue();
-  const auto* impl = tensor.unsafeGetTensorImpl();
+  const auto* impl = bound_handle(tensor).unsafeGetTensorImpl();
   if (constants_.contains(memory(tensor))) return c10::IValue(tensor.detach().clone());
   TORCH_CHECK_VALUE(!unwritten_.contains(memory(tensor)), where(), op, " uses a tensor ",
                     tensor.sizes(),
@@ -135,6 +146,7 @@ void Tracer::bind(const at::Tensor& tensor, Value value) {
   if (parameters_.contains(impl)) return;  // passed through: dropout of eval(), to() of the same
   const auto version = versions_.find(memory(tensor));
   values_[impl] = {value, version == versions_.end() ? 0 : version->second};
+  if (memory(tensor) != nullptr) latest_[memory(tensor)] = tensor;
   alive_.push_back(tensor);
 }
 

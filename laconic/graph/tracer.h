@@ -46,6 +46,9 @@ class Tracer {
   std::string where() const { return "[trace] module \"" + scope() + "\": "; }
 
   void name_tensor(const std::string& name, const at::Tensor& tensor);
+  /// The tensor that was bound as this one: torch::zeros and its kind hand out a copy of the
+  /// handle.
+  const at::Tensor& bound_handle(const at::Tensor& tensor) const;
   Value add_parameter(const std::string& name);
   Argument argument(const c10::IValue& value, const std::string& op);
   Argument tensor_argument(const at::Tensor& tensor, const std::string& op);
@@ -61,6 +64,7 @@ class Tracer {
   std::unordered_map<const c10::TensorImpl*, std::string> parameters_;
   std::unordered_map<const void*, std::string> parameter_memory_;
   std::unordered_map<const c10::TensorImpl*, Bound> values_;
+  std::unordered_map<const void*, at::Tensor> latest_;     ///< the last one bound of a memory
   std::unordered_map<const void*, int64_t> versions_;      ///< writes into a memory so far
   std::unordered_set<const void*> constants_, unwritten_;  ///< memory
   std::vector<at::Tensor> alive_;  // addresses of tensors name values, so none may be reused

@@ -63,7 +63,8 @@ LanguageModel load_language_model(const std::filesystem::path& directory,
   } else {
     const auto checkpoint = Checkpoint::open(directory);
     traced = trace_model(config, architecture, stored_tensors(directory, *checkpoint));
-    result.parameters = std::make_shared<CheckpointParameters>(checkpoint, options.resident);
+    result.parameters =
+        std::make_shared<CheckpointParameters>(checkpoint, options.resident, directory.string());
   }
   result.vocabulary_size = traced.vocabulary_size;
   result.maximum_length = traced.maximum_length;

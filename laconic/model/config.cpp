@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <fstream>
+#include <iterator>
+
+#include "laconic/file/json/json.h"
 
 namespace laconic::model {
 namespace {
@@ -23,20 +26,10 @@ Config Config::read(const std::filesystem::path& file) {
       "configuration of a Hugging Face model. Give the directory that holds config.json.");
   TORCH_CHECK_VALUE(std::filesystem::file_size(file, error) < (1u << 24) && !error, "[",
                     file.string(), "] expected a configuration of less than 16 MiB.");
-  std::ifstream stream(file);
+  std::ifstream stream(file, std::ios::binary);
   TORCH_CHECK_VALUE(stream.good(), "[", file.string(), "] cannot be read. Check its permissions.");
-  nlohmann::json json;
-  try {
-    // Deeply nested brackets would use up the stack when the value is destroyed or printed.
-    const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-      TORCH_CHECK_VALUE(depth < 64, "[", file.string(), "] brackets nest deeper than 64.");
-      return true;
-    };
-    json = nlohmann::json::parse(stream, shallow);
-  } catch (const nlohmann::json::exception& failure) {
-    TORCH_CHECK_VALUE(false, "[", file.string(), "] is not JSON: ", failure.what(), ".");
-  }
-  return Config(std::move(json), file.string());
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  return Config(parse_json(text, "[" + file.string() + "]"), file.string());
 }
 
 Config::Config(nlohmann::json json, std::string where)
@@ -84,6 +77,12 @@ double Config::number(const std::string& key) const {
   const nlohmann::json& value = field(key);
   if (!value.is_number() || !std::isfinite(value.get<double>())) fail(key, "a number");
   return value.get<double>();
+}
+
+double Config::positive(const std::string& key) const {
+  const double value = number(key);
+  if (value <= 0) fail(key, "a number above 0");
+  return value;
 }
 
 std::string Config::text(const std::string& key) const {

@@ -25,6 +25,7 @@ class Config {
   /// Required fields. @throws c10::ValueError when absent, null, of another type, or out of range.
   int64_t integer(const std::string& key, int64_t minimum = 1, int64_t maximum = kLargest) const;
   double number(const std::string& key) const;
+  double positive(const std::string& key) const;  ///< a number above 0
   std::string text(const std::string& key) const;
 
   /// Optional fields: null is absent.

@@ -177,14 +177,25 @@ DecoderConfig read_decoder(const Config& config, const DecoderDefaults& defaults
     config.fail(config.has("head_dim") ? "head_dim" : "num_attention_heads",
                 "heads with an even number of features for rope, which are " +
                     std::to_string(result.head_dim));
-  result.epsilon = config.number("rms_norm_eps");
+  if (result.heads > Config::kLargest / result.head_dim)
+    config.fail(config.has("head_dim") ? "head_dim" : "num_attention_heads",
+                "at most " + std::to_string(Config::kLargest) + " features of all " +
+                    std::to_string(result.heads) + " heads");
+  result.epsilon = config.positive("rms_norm_eps");
   result.activation = read_activation(config, "hidden_act");
   result.tied = config.boolean_or("tie_word_embeddings", false);
   config.require_neutral("partial_rotary_factor", 1.0);
+  config.require_neutral("use_parallel_residual", false);
   result.rope = read_rope(
       config, {.head_dim = result.head_dim, .theta = config.number_or("rope_theta", 10000.0)});
   result.windows.assign(result.layers, std::nullopt);
   return result;
+}
+
+void require_layer_types(const Config& config, const std::string& kind) {
+  if (!config.has("layer_types")) return;
+  for (const std::string& type : config.texts("layer_types"))
+    if (type != kind) config.unsupported("layer_types", "another kind than \"" + kind + "\"");
 }
 
 void read_layer_windows(const Config& config, DecoderConfig& decoder) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "laconic/model/activation.h"
@@ -37,6 +38,9 @@ DecoderConfig read_decoder(const Config& config, const DecoderDefaults& defaults
 
 /// Windows by "use_sliding_window", "sliding_window", "max_window_layers" and "layer_types" (Qwen).
 void read_layer_windows(const Config& config, DecoderConfig& decoder);
+
+/// Refuses "layer_types" with another kind than this one, for architectures whose layers are alike.
+void require_layer_types(const Config& config, const std::string& kind);
 
 std::shared_ptr<LanguageModule> make_decoder(const DecoderConfig& config, const Options& options);
 

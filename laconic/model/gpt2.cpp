@@ -158,7 +158,7 @@ std::shared_ptr<LanguageModule> make_gpt2(const Config& config, const Options& o
     config.fail(key("n_head", "num_attention_heads"),
                 "a divisor of n_embd, " + std::to_string(gpt2.hidden));
   gpt2.inner = config.integer_or("n_inner", 4 * gpt2.hidden);
-  gpt2.epsilon = config.number("layer_norm_epsilon");
+  gpt2.epsilon = config.positive("layer_norm_epsilon");
   gpt2.activation = read_activation(config, "activation_function");
   gpt2.scales = config.boolean_or("scale_attn_weights", true);
   gpt2.scales_by_layer = config.boolean_or("scale_attn_by_inverse_layer_idx", false);

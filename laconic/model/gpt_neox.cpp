@@ -160,7 +160,7 @@ std::shared_ptr<LanguageModule> make_gpt_neox(const Config& config, const Option
   neox.maximum_length = config.integer("max_position_embeddings");
   if (neox.hidden % neox.heads != 0)
     config.fail("num_attention_heads", "a divisor of hidden_size, " + std::to_string(neox.hidden));
-  neox.epsilon = config.number("layer_norm_eps");
+  neox.epsilon = config.positive("layer_norm_eps");
   neox.activation = read_activation(config, "hidden_act");
   neox.attention_bias = config.boolean_or("attention_bias", true);
   neox.is_parallel = config.boolean_or("use_parallel_residual", true);

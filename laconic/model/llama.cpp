@@ -10,6 +10,7 @@ std::shared_ptr<LanguageModule> make_llama(const Config& config, const Options& 
   decoder.mlp_bias = config.boolean_or("mlp_bias", false);
   config.require_neutral("sliding_window", nullptr);
   config.require_neutral("use_sliding_window", false);
+  require_layer_types(config, "full_attention");
   return make_decoder(decoder, options);
 }
 

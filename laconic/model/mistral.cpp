@@ -9,6 +9,7 @@ std::shared_ptr<LanguageModule> make_mistral(const Config& config, const Options
   const bool absent = !config.json().contains("sliding_window");
   if (absent || config.has("sliding_window"))
     decoder.windows.assign(decoder.layers, config.integer_or("sliding_window", 4096));
+  require_layer_types(config, decoder.windows[0] ? "sliding_attention" : "full_attention");
   config.require_neutral("attention_bias", false);
   config.require_neutral("mlp_bias", false);
   return make_decoder(decoder, options);

@@ -29,22 +29,16 @@ std::vector<double> plain_frequencies(const Base& base) {
   return result;
 }
 
-double positive(const Config& parameters, const std::string& key) {
-  const double value = parameters.number(key);
-  if (value <= 0) parameters.fail(key, "a number above 0");
-  return value;
-}
-
 double original_length(const Base& base) {
   const std::string key = "original_max_position_embeddings";
-  if (base.model.has(key)) return positive(base.model, key);
-  if (base.parameters->has(key)) return positive(*base.parameters, key);
+  if (base.model.has(key)) return base.model.positive(key);
+  if (base.parameters->has(key)) return base.parameters->positive(key);
   return static_cast<double>(base.maximum);
 }
 
 Rope linear(const Base& base) {
   FixedRope rope{plain_frequencies(base)};
-  const double factor = positive(*base.parameters, "factor");
+  const double factor = base.parameters->positive("factor");
   for (double& frequency : rope.frequencies) frequency /= factor;
   return rope;
 }
@@ -52,16 +46,15 @@ Rope linear(const Base& base) {
 Rope dynamic(const Base& base) {
   if (base.dim <= 2 || base.dim % 2 != 0)
     base.parameters->unsupported("rope_type", "dynamic with such heads");
-  return graph::DynamicRope{base.theta, base.dim, positive(*base.parameters, "factor"),
+  return graph::DynamicRope{base.theta, base.dim, base.parameters->positive("factor"),
                             base.maximum};
 }
 
 /// Long wavelengths are interpolated, short ones kept, those between blended.
 Rope llama3(const Base& base) {
   const Config& parameters = *base.parameters;
-  const double factor = positive(parameters, "factor"),
-               low = positive(parameters, "low_freq_factor"),
-               high = positive(parameters, "high_freq_factor"), length = original_length(base);
+  const double factor = parameters.positive("factor"), low = parameters.positive("low_freq_factor"),
+               high = parameters.positive("high_freq_factor"), length = original_length(base);
   if (high == low) parameters.fail("high_freq_factor", "a number other than low_freq_factor");
   FixedRope rope{plain_frequencies(base)};
   for (double& frequency : rope.frequencies) {
@@ -97,7 +90,7 @@ Rope yarn(const Base& base) {
   const double length = original_length(base);
   const bool by_ratio = parameters.json().contains("factor") && !parameters.has("factor");
   const double factor =
-      by_ratio ? static_cast<double>(base.maximum) / length : positive(parameters, "factor");
+      by_ratio ? static_cast<double>(base.maximum) / length : parameters.positive("factor");
   const auto beta = [&](const char* key, double fallback) {
     const double value = parameters.number_or(key, fallback);
     return value == 0 ? fallback : value;

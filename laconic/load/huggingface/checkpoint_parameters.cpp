@@ -1,17 +1,19 @@
 #include "laconic/load/huggingface/checkpoint_parameters.h"
 
+#include "laconic/load/check_finite.h"
+
 namespace laconic {
 
 at::Tensor CheckpointParameters::get(const std::string& name) const {
-  if (!resident_ || checkpoint_->entry(name).dtype == at::kFloat)
-    return checkpoint_->tensor(name).to(at::kFloat);
   const std::lock_guard lock(mutex_);
-  at::Tensor& kept = kept_[name];
-  if (!kept.defined()) {
-    kept = checkpoint_->tensor(name).to(at::kFloat);
-    checkpoint_->drop(name);
-  }
-  return kept;
+  if (const auto kept = kept_.find(name); kept != kept_.end()) return kept->second;
+  const auto stored = checkpoint_->tensor(name);
+  const auto tensor = stored.to(at::kFloat);
+  if (checked_.insert(name).second) check_finite(where_, name, tensor);
+  if (!resident_ || stored.scalar_type() == at::kFloat) return tensor;
+  kept_.emplace(name, tensor);
+  checkpoint_->drop(name);
+  return tensor;
 }
 
 void CheckpointParameters::release(const std::string& name) const {

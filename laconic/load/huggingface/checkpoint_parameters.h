@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "laconic/file/safetensors/safetensors.h"
@@ -11,11 +12,14 @@
 namespace laconic {
 
 /// Parameters of a mapped checkpoint as float32. A tensor that is stored so is a view of the file;
-/// another is converted when asked for and, when `resident`, kept.
+/// another is converted when asked for and, when `resident`, kept. NaN and infinity are found and
+/// named when a tensor is first read.
 class CheckpointParameters : public graph::Parameters {
  public:
-  CheckpointParameters(std::shared_ptr<const Checkpoint> checkpoint, bool resident)
-      : checkpoint_(std::move(checkpoint)), resident_(resident) {}
+  /// @param where  begins messages: the directory.
+  CheckpointParameters(std::shared_ptr<const Checkpoint> checkpoint, bool resident,
+                       std::string where)
+      : checkpoint_(std::move(checkpoint)), resident_(resident), where_(std::move(where)) {}
   at::Tensor get(const std::string& name) const override;
   bool has(const std::string& name) const override { return checkpoint_->has(name); }
   /// Lets the mapped pages go unless resident.
@@ -24,8 +28,10 @@ class CheckpointParameters : public graph::Parameters {
  private:
   std::shared_ptr<const Checkpoint> checkpoint_;
   bool resident_;
+  std::string where_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, at::Tensor> kept_;
+  mutable std::set<std::string> checked_;
 };
 
 }  // namespace laconic

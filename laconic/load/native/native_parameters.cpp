@@ -13,7 +13,8 @@ std::string stored_prefix(const NativeLayer& layer) { return layer.name + ".weig
 
 NativeParameters::NativeParameters(std::shared_ptr<const NativeDirectory> native, bool resident)
     : native_(std::move(native)),
-      rest_(std::shared_ptr<const Checkpoint>(native_, &native_->tensors()), resident),
+      rest_(std::shared_ptr<const Checkpoint>(native_, &native_->tensors()), resident,
+            native_->path().string()),
       resident_(resident) {
   for (const NativeLayer& layer : native_->layers()) layers_.emplace(weight_of(layer), &layer);
 }
