@@ -13,9 +13,18 @@ const std::string kModel = "assets/tiny-lm", kText = "assets/text/evaluation.txt
 std::string quantize(const TemporaryDirectory& directory, const std::string& name,
                      const std::vector<std::string>& settings) {
   const std::string out = (directory / name).string();
-  std::vector<std::string> command = {
-      program().string(), "quantize", kModel, "--quiet", "--calibration",
-      kCalibration,       "--out",    out,    "--set",   "calibration.windows=16"};
+  std::vector<std::string> command = {program().string(),
+                                      "quantize",
+                                      kModel,
+                                      "--quiet",
+                                      "--calibration",
+                                      kCalibration,
+                                      "--out",
+                                      out,
+                                      "--set",
+                                      "calibration.windows=8",
+                                      "--set",
+                                      "calibration.length=256"};
   command.insert(command.end(), settings.begin(), settings.end());
   const auto result = run_program(command);
   EXPECT_EQ(result.exit_code, 0) << result.errors;

@@ -111,7 +111,7 @@ std::vector<Item> items_of(const NativeDirectory& model) {
   std::vector<Item> items;
   std::set<std::string> parts;
   for (const NativeLayer& layer : model.layers()) {
-    parts.insert({codes_name(layer), scale_name(layer), zero_point_name(layer)});
+    for (const std::string& name : tensor_names(layer)) parts.insert(name);
     items.push_back({layer.name, &layer, compressed_bytes(layer)});
   }
   for (const std::string& name : model.tensors().names()) {

@@ -68,7 +68,7 @@ class GgufExport {
   void plan() {
     std::set<std::string> parts;  // tensors that stand for a quantized layer
     for (const NativeLayer& layer : model_.layers()) {
-      parts.insert({codes_name(layer), scale_name(layer), zero_point_name(layer)});
+      for (const std::string& name : tensor_names(layer)) parts.insert(name);
       add(layer.weight_name, &layer);
     }
     for (const std::string& name : model_.tensors().names()) {

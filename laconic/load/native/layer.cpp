@@ -58,6 +58,10 @@ std::string input_scale_name(const NativeLayer& layer) { return layer.name + ".i
 std::string input_zero_point_name(const NativeLayer& layer) {
   return layer.name + ".input_zero_point";
 }
+std::vector<std::string> tensor_names(const NativeLayer& layer) {
+  return {codes_name(layer), scale_name(layer), zero_point_name(layer), input_scale_name(layer),
+          input_zero_point_name(layer)};
+}
 
 int64_t bit_width(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).bit_width; }
 

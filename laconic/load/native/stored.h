@@ -7,12 +7,14 @@
 
 namespace laconic {
 
-/// Names of the tensors that replace a quantized layer's weight.
+/// Names of the tensors that replace a quantized layer's weight, or belong to its input.
 std::string codes_name(const NativeLayer& layer);
 std::string scale_name(const NativeLayer& layer);
 std::string zero_point_name(const NativeLayer& layer);
 std::string input_scale_name(const NativeLayer& layer);
 std::string input_zero_point_name(const NativeLayer& layer);
+/// All of these.
+std::vector<std::string> tensor_names(const NativeLayer& layer);
 
 int64_t bit_width(const QuantSpec& spec);
 bool is_signed(const QuantSpec& spec);
