@@ -92,7 +92,8 @@ struct ShapeNet : torch::nn::Module {
     const auto add = [&](const char* name, at::IntArrayRef shape) {
       return register_parameter(name, at::rand(shape, at::TensorOptions().device(device)));
     };
-    table = add("table", {50, 6}), kernel = add("kernel", {8, 6, 3}), eight = add("eight", {8});
+    table = add("table", {50, 6}), kernel = add("kernel", {8, 6, 3});
+    eight = register_buffer("eight", at::rand({8}, at::TensorOptions().device(device)));
     up = add("up", {8, 12, 2}), square = add("square", {12, 12});
   }
   at::Tensor forward(const at::Tensor& ids) {
