@@ -147,7 +147,7 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
 
 void Engine::add_stored(const std::string& name, NamedTensors& tensors) const {
   const at::Tensor tensor = checkpoint_->tensor(name);
-  check_finite(model_.directory.string() + ": tensor " + name, tensor);
+  check_finite(model_.directory.string(), name, tensor);
   tensors.emplace_back(name, tensor);
 }
 
