@@ -50,20 +50,23 @@ Rope dynamic(const Base& base) {
                             base.maximum};
 }
 
-/// Long wavelengths are interpolated, short ones kept, those between blended.
+/// Long wavelengths are interpolated, short ones kept, those between blended. In float32 like the
+/// plain frequencies: at large positions the logits show the difference.
 Rope llama3(const Base& base) {
   const Config& parameters = *base.parameters;
-  const double factor = parameters.positive("factor"), low = parameters.positive("low_freq_factor"),
-               high = parameters.positive("high_freq_factor"), length = original_length(base);
+  const auto factor = static_cast<float>(parameters.positive("factor")),
+             low = static_cast<float>(parameters.positive("low_freq_factor")),
+             high = static_cast<float>(parameters.positive("high_freq_factor")),
+             length = static_cast<float>(original_length(base));
   if (high == low) parameters.fail("high_freq_factor", "a number other than low_freq_factor");
   FixedRope rope{plain_frequencies(base)};
   for (double& frequency : rope.frequencies) {
-    const double wavelength = 2 * std::numbers::pi / frequency;
+    const auto plain = static_cast<float>(frequency);
+    const float wavelength = 2 * std::numbers::pi_v<float> / plain;
     if (wavelength < length / high) continue;
-    const double smooth = (length / wavelength - low) / (high - low);
+    const float smooth = (length / wavelength - low) / (high - low);
     const bool is_long = wavelength > length / low;
-    frequency =
-        is_long ? frequency / factor : (1 - smooth) * frequency / factor + smooth * frequency;
+    frequency = is_long ? plain / factor : (1 - smooth) * plain / factor + smooth * plain;
   }
   return rope;
 }
