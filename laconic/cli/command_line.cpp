@@ -221,7 +221,7 @@ class Grammar {
     CLI::App* command =
         app_.add_subcommand("export", "Write a quantized model as the file of a runtime.");
     command->footer("\nExample:\n  laconic export tiny-q4 --format gguf --out tiny-q4.gguf");
-    command->add_option("MODEL", export_.model, "Directory that `laconic quantize` wrote.")
+    command->add_option("MODEL", export_.model, "Directory of the model.")
         ->required()
         ->type_name("");
     command->add_option("--format", export_.format, "gguf or compressed-tensors.")

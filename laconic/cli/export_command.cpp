@@ -5,6 +5,7 @@
 #include "laconic/base/atomic_file.h"
 #include "laconic/base/text.h"
 #include "laconic/cli/commands.h"
+#include "laconic/export/export.h"
 #include "laconic/recipe/pipeline.h"
 
 namespace laconic {
@@ -23,12 +24,12 @@ nlohmann::json read_config(const std::filesystem::path& model) {
 
 void run_command(const ExportCommand& command, const Session& session) {
   const Exporter& exporter = find_exporter(session.parts, command.format);
-  TORCH_CHECK_VALUE(
-      NativeDirectory::is_native(command.model), "[export] ", command.model,
-      ": expected a directory that `laconic quantize` wrote (it holds laconic.json).");
+  TORCH_CHECK_VALUE(std::filesystem::is_directory(command.model), "[export] ", command.model,
+                    ": no such directory. Expected a Hugging Face model, or what `laconic "
+                    "quantize` wrote.");
   TORCH_CHECK_VALUE(command.overwrite || !std::filesystem::exists(command.out), "[export] ",
                     command.out, ": is there already. Remove it, or allow it with --overwrite.");
-  const auto model = NativeDirectory::open(command.model, session.parts.quantizers);
+  const auto model = open_for_export(command.model, session.parts.quantizers);
   check_exportable(exporter, read_config(command.model), model->layers());
   const ExportReport report = exporter.write(*model, command.out, command.overwrite);
   if (session.json) {

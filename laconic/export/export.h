@@ -38,8 +38,9 @@ std::span<const Exporter> exporters();
 /// @throws c10::ValueError listing the known names.
 const Exporter& find_exporter(const std::string& name);
 
-/// What exporters read: a native directory, or a plain Hugging Face directory as one without
-/// quantized layers.
-std::shared_ptr<const NativeDirectory> open_for_export(const std::filesystem::path& directory);
+/// What exporters read: a native directory (with a user's own parts of quantizers), or a plain
+/// Hugging Face directory as one without quantized layers.
+std::shared_ptr<const NativeDirectory> open_for_export(const std::filesystem::path& directory,
+                                                       const QuantParts& parts = {});
 
 }  // namespace laconic

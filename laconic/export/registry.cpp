@@ -46,8 +46,9 @@ const Exporter& find_exporter(const std::string& name) {
   TORCH_CHECK_VALUE(false, "[export] unknown format \"", name, "\"", suggestion(name, known), ".");
 }
 
-std::shared_ptr<const NativeDirectory> open_for_export(const std::filesystem::path& directory) {
-  return NativeDirectory::is_native(directory) ? NativeDirectory::open(directory)
+std::shared_ptr<const NativeDirectory> open_for_export(const std::filesystem::path& directory,
+                                                       const QuantParts& parts) {
+  return NativeDirectory::is_native(directory) ? NativeDirectory::open(directory, parts)
                                                : NativeDirectory::of_checkpoint(directory);
 }
 

@@ -51,7 +51,7 @@ def make_models(out, tokenizer):
         model.save_pretrained(out / name)
         for file in pathlib.Path(tokenizer).glob("tokenizer*"):
             shutil.copy(file, out / name / file.name)
-        print(name)
+    return list(models)
 
 
 def write_logits(directory, out):
@@ -78,7 +78,7 @@ def main():
     if command == "can":
         sys.exit(0 if importlib.util.find_spec(first) else 1)
     if command == "make":
-        make_models(pathlib.Path(first), rest[0])
+        print("\n".join(make_models(pathlib.Path(first), rest[0])))
     elif command == "logits":
         write_logits(first, rest[0])
     else:

@@ -10,6 +10,7 @@
 #include "laconic/base/directory.h"
 #include "laconic/base/text.h"
 #include "laconic/export/compressed_tensors/scheme.h"
+#include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
 #include "laconic/load/native/stored.h"
 
@@ -203,10 +204,12 @@ std::vector<std::string> compressed_tensors_obstacles(const json&,
   std::vector<std::string> found;
   if (layers.empty())
     found.emplace_back("no layer is quantized: the directory itself is what clients load.");
+  LayerObstacles obstacles;
   for (const NativeLayer& layer : layers) {
-    const auto own = scheme_obstacles(layer);
-    found.insert(found.end(), own.begin(), own.end());
+    for (const std::string& reason : scheme_obstacles(layer)) obstacles.add(layer.name, reason);
   }
+  const auto sentences = obstacles.sentences();
+  found.insert(found.end(), sentences.begin(), sentences.end());
   return found;
 }
 
@@ -221,13 +224,15 @@ ExportReport write_compressed_tensors(const NativeDirectory& model, const fs::pa
   ExportReport report;
   config["quantization_config"] = quantization_config(model);
   set_dtype(config, report);
+  bool finds_inputs = false;
   for (const NativeLayer& layer : model.layers()) {
     if (is_head(layer.name)) config["tie_word_embeddings"] = false;
-    if (layer.input && !has_static_input(layer) && report.notes.size() < 2) {
-      report.notes.emplace_back(
-          "Clients find the scale of inputs by a rule of their own (largest magnitude / 127.5 for "
-          "8 bits).");
-    }
+    finds_inputs = finds_inputs || (layer.input && !has_static_input(layer));
+  }
+  if (finds_inputs) {
+    report.notes.emplace_back(
+        "Clients find the scale of inputs by a rule of their own: transformers divides the largest "
+        "magnitude of 8 bits by 127.5, vLLM by 127.");
   }
   const WorkingDirectory working(out);
   copy_files(model.path(), working.path());

@@ -125,13 +125,11 @@ at::Tensor zero_points(const NativeLayer& layer, const QuantParameters& paramete
 }  // namespace
 
 std::vector<std::string> scheme_obstacles(const NativeLayer& layer) {
-  const std::string who = "layer " + layer.name + " ";
   std::vector<std::string> found;
   if (layer.transposed) {
-    found.push_back(
-        who +
+    found.emplace_back(
         "is stored [in, out] (a Conv1D, not a Linear), which clients of compressed-tensors do not "
-        "decompress. The nearest format that works is gguf.");
+        "decompress. The nearest format that works is gguf");
   }
   const bool integer_zero = std::holds_alternative<NoZeroPoint>(layer.weight.zero_point) ||
                             std::holds_alternative<IntegerZeroPoint>(layer.weight.zero_point);
@@ -141,7 +139,7 @@ std::vector<std::string> scheme_obstacles(const NativeLayer& layer) {
           : "has a zero point that is no code: put zero_point: integer or none into the recipe";
   const std::string input = layer.input ? input_obstacle(layer) : "";
   for (const std::string& reason : {granularity_obstacle(layer), zero, input}) {
-    if (!reason.empty()) found.push_back(who + reason + ".");
+    if (!reason.empty()) found.push_back(reason);
   }
   return found;
 }

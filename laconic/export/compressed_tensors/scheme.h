@@ -9,8 +9,8 @@
 
 namespace laconic {
 
-/// Why the format cannot hold what the layer's specs make, one sentence each; from specs and shape
-/// alone.
+/// Why the format cannot hold what the layer's specs make, and what to put into the recipe; from
+/// specs and shape alone.
 std::vector<std::string> scheme_obstacles(const NativeLayer& layer);
 
 /// "pack-quantized" or "int-quantized".

@@ -10,6 +10,7 @@
 #include "laconic/export/gguf/rope_keys.h"
 #include "laconic/export/gguf/storage.h"
 #include "laconic/export/gguf/tokenizer_keys.h"
+#include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
 #include "laconic/load/native/stored.h"
 
@@ -217,15 +218,18 @@ std::vector<std::string> gguf_obstacles(const nlohmann::json& config,
                                         const std::vector<NativeLayer>& layers,
                                         GgufPrecision precision) {
   std::vector<std::string> found = read_network(config).obstacles;
+  LayerObstacles obstacles;
   for (const NativeLayer& layer : layers) {
     if (layer.input) {
-      found.push_back("layer " + layer.name + " has a quantized input (" + to_string(*layer.input) +
-                      "), GGUF stores weights only. " + kNearest);
+      obstacles.add(layer.name, "has a quantized input (" + to_string(*layer.input) +
+                                    "), GGUF stores weights only: leave input out of the recipe, "
+                                    "or export as compressed-tensors");
     }
     if (precision != GgufPrecision::kExact) continue;
-    const auto own = block_obstacles(layer);
-    found.insert(found.end(), own.begin(), own.end());
+    for (const std::string& reason : block_obstacles(layer)) obstacles.add(layer.name, reason);
   }
+  const auto sentences = obstacles.sentences();
+  found.insert(found.end(), sentences.begin(), sentences.end());
   return found;
 }
 

@@ -74,6 +74,12 @@ std::string zero_point_obstacle(const QuantSpec& spec) {
          "into the recipe";
 }
 
+// The preset that is made for GGUF and nearest to the spec.
+std::string nearest_recipe(const QuantSpec& spec) {
+  if (bit_width(spec) > 4) return "gguf-q8_0";
+  return is_asymmetric(spec) ? "gguf-q4_1" : "gguf-q4_0-gptq";
+}
+
 // [out, in / 32]
 at::Tensor block_values(const NativeLayer& layer, const at::Tensor& parameter) {
   const int64_t rows = layer.shape[0], blocks = layer.shape[1] / kLength;
@@ -121,20 +127,19 @@ bool holds(GgufType type, const at::Tensor& q) {
 
 std::vector<std::string> block_obstacles(const NativeLayer& layer) {
   std::vector<std::string> found;
-  const std::string who = "layer " + layer.name + " ";
   if (layer.shape[1] % kLength != 0) {
-    found.push_back(
-        who + "has rows of " + std::to_string(layer.shape[1]) +
-        " weights, GGUF stores blocks of 32: leave the layer out (skip it in the recipe).");
+    found.push_back("has rows of " + std::to_string(layer.shape[1]) +
+                    " weights, GGUF stores blocks of 32: leave the layer out (skip: true in a rule "
+                    "of its own)");
   }
   if (!scale_is_half(layer.weight.scale)) {
-    found.push_back(who + "has scales of any float (" + to_string(layer.weight) +
-                    "), GGUF stores float16: put restriction: stored_as with stored_dtype: float16 "
-                    "into the recipe.");
+    found.push_back("has scales of any float (" + to_string(layer.weight) +
+                    "), GGUF stores float16: use the recipe " + nearest_recipe(layer.weight) +
+                    ", or put restriction: stored_as with stored_dtype: float16 into yours");
   }
   for (const std::string& reason :
        {granularity_obstacle(layer), zero_point_obstacle(layer.weight)}) {
-    if (!reason.empty()) found.push_back(who + reason + ".");
+    if (!reason.empty()) found.push_back(reason);
   }
   return found;
 }

@@ -6,7 +6,8 @@
 
 namespace laconic {
 
-/// Why no integer block holds what the layer's spec makes, from the spec and the shape alone.
+/// Why no integer block holds what the layer's spec makes, and what to put into the recipe, from
+/// the spec and the shape alone.
 std::vector<std::string> block_obstacles(const NativeLayer& layer);
 
 /// The smallest block type that holds the layer's numbers as they are. Where the spec leaves a

@@ -62,13 +62,23 @@ void put_vocabulary(GgufTokenizer& tokenizer, const GgufVocabulary& vocabulary) 
   if (!vocabulary.scores.empty()) set(tokenizer, "ggml.scores", GgufArray{vocabulary.scores});
   set(tokenizer, "ggml.token_type", GgufArray{kinds});
   if (vocabulary.kind == "gpt2") set(tokenizer, "ggml.merges", GgufArray{vocabulary.merges});
-  if (vocabulary.kind == "llama") set(tokenizer, "ggml.add_space_prefix", vocabulary.adds_space);
+  if (vocabulary.kind != "gpt2") set(tokenizer, "ggml.add_space_prefix", vocabulary.adds_space);
+  if (vocabulary.kind != "t5") return;
+  set(tokenizer, "ggml.remove_extra_whitespaces", vocabulary.removes_extra_spaces);
+  if (vocabulary.charsmap.empty()) return;
+  const std::vector<uint8_t> charsmap(vocabulary.charsmap.begin(), vocabulary.charsmap.end());
+  set(tokenizer, "ggml.precompiled_charsmap", GgufArray{charsmap});
 }
 
 void put_special(GgufTokenizer& tokenizer, const GgufVocabulary& vocabulary,
                  const json& tokenizer_config, const json& config) {
-  auto bos = special_id("bos", tokenizer_config, config, vocabulary);
-  auto eos = special_id("eos", tokenizer_config, config, vocabulary);
+  // What goes around a text is what the tokenizer itself says.
+  auto bos = vocabulary.begins_with_bos && vocabulary.bos
+                 ? vocabulary.bos
+                 : special_id("bos", tokenizer_config, config, vocabulary);
+  auto eos = vocabulary.ends_with_eos && vocabulary.eos
+                 ? vocabulary.eos
+                 : special_id("eos", tokenizer_config, config, vocabulary);
   if (!bos || !eos) {
     tokenizer.notes.push_back(std::string("The tokenizer names no ") +
                               (bos   ? "eos"

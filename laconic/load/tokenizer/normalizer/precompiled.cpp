@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 
+#include "laconic/base/base64.h"
 #include "laconic/load/tokenizer/normalizer/charsmap.h"
 #include "laconic/load/tokenizer/normalizer/normalizer.h"
 #include "laconic/load/tokenizer/text/unicode.h"
@@ -11,30 +12,10 @@
 namespace laconic::tokenizer {
 namespace {
 
-int base64_digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 std::string read_base64(const JsonField& field) {
-  std::string_view text = field.string();
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string bytes;
-  bytes.reserve(text.size() * 3 / 4);
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const int digit = base64_digit(c);
-    if (digit < 0) field.fail("base64");
-    bits = bits << 6 | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    bytes.push_back(static_cast<char>(bits >> count & 0xFF));
-  }
-  return bytes;
+  const auto bytes = decode_base64(field.string());
+  if (!bytes) field.fail("base64");
+  return *bytes;
 }
 
 struct Job {
