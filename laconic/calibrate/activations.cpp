@@ -7,13 +7,16 @@
 namespace laconic {
 namespace {
 
-/// Bytes of the storages behind an environment, each once.
+/// What activations may take without asking whether it is worth it.
+constexpr int64_t kFreeBytes = int64_t{256} << 20;
+
+/// Bytes of the values of an environment, each once.
 int64_t bytes_of(const graph::Environment& environment) {
   std::set<const void*> seen;
   int64_t bytes = 0;
   for (const auto& [value, tensor] : environment) {
-    if (tensor.defined() && seen.insert(tensor.storage().data()).second) {
-      bytes += static_cast<int64_t>(tensor.storage().nbytes());
+    if (tensor.defined() && seen.insert(tensor.const_data_ptr()).second) {
+      bytes += static_cast<int64_t>(tensor.nbytes());
     }
   }
   return bytes;
@@ -31,11 +34,12 @@ bool is_heavy(const graph::Node& node) {
 }  // namespace
 
 Activations::Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch)
-    : runner_(runner) {
+    : runner_(runner), store_(windows.size(0)) {
   const graph::Value input{runner.graph().input(), 0};
   for (int64_t first = 0; first < windows.size(0); first += batch) {
     const int64_t count = std::min(batch, windows.size(0) - first);
     batches_.push_back({{input, windows.narrow(0, first, count)}});
+    first_.push_back(first);
     windows_.push_back(count);
   }
 }
@@ -47,10 +51,16 @@ void Activations::begin_block() {
 void Activations::advance(graph::NodeId node, const graph::Parameters& parameters,
                           Progress& progress) {
   for (size_t i = 0; i < batches_.size(); ++i) {
-    runner_.run(position_, node, parameters, batches_[i]);
+    move(i, node, parameters);
     progress.advance(windows_[i]);
   }
+  store_.release_unused();
   position_ = node;
+}
+
+void Activations::move(size_t i, graph::NodeId node, const graph::Parameters& parameters) {
+  runner_.run(position_, node, parameters, batches_[i]);
+  store_.keep(first_[i], windows_[i], batches_[i]);
 }
 
 graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
@@ -73,7 +83,8 @@ graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
       best = id + 1;
     }
   }
-  return least <= entered_bytes_ * 21 / 10 ? best : position_;
+  const int64_t all = least / windows_.front() * (first_.back() + windows_.back());
+  return least <= entered_bytes_ * 21 / 10 || all <= kFreeBytes ? best : position_;
 }
 
 void Activations::visit(graph::NodeId stop, const graph::Value& value,
@@ -82,12 +93,13 @@ void Activations::visit(graph::NodeId stop, const graph::Value& value,
   if (batches_.empty()) return;
   const graph::NodeId keep = choose_keeping_point(stop, parameters);
   for (size_t i = 0; i < batches_.size(); ++i) {
-    if (keep > position_) runner_.run(position_, keep, parameters, batches_[i]);
+    if (keep > position_) move(i, keep, parameters);
     graph::Environment environment = batches_[i];
     runner_.run(keep, stop, parameters, environment, {value});
     see(environment.at(value));
     progress.advance(windows_[i]);
   }
+  if (keep > position_) store_.release_unused();
   position_ = keep;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "laconic/base/progress.h"
+#include "laconic/calibrate/activation_store.h"
 #include "laconic/graph/run.h"
 
 namespace laconic {
@@ -22,7 +23,7 @@ class Activations {
 
   /// Shows `value`, as it is before node `stop`, of every batch in order. The batches stay where
   /// they stand, or move on where that saves work and costs little memory (at most about twice the
-  /// activations that entered the block).
+  /// activations that entered the block, or 256 MiB).
   void visit(graph::NodeId stop, const graph::Value& value, const graph::Parameters& parameters,
              Progress& progress, const std::function<void(const at::Tensor&)>& see);
 
@@ -32,9 +33,12 @@ class Activations {
  private:
   graph::NodeId choose_keeping_point(graph::NodeId stop, const graph::Parameters& parameters) const;
 
+  void move(size_t batch, graph::NodeId node, const graph::Parameters& parameters);
+
   const graph::Runner& runner_;
+  ActivationStore store_;
   std::vector<graph::Environment> batches_;
-  std::vector<int64_t> windows_;  ///< of each batch
+  std::vector<int64_t> first_, windows_;  ///< of each batch: its first window, how many
   graph::NodeId position_ = 0;
   int64_t entered_bytes_ = 0;  ///< of the first batch
 };

@@ -1,0 +1,53 @@
+#include "laconic/calibrate/activation_store.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+namespace laconic {
+
+ActivationStore::Slab* ActivationStore::find_slab(const at::Tensor& tensor,
+                                                  const std::vector<bool>& is_taken) {
+  const int64_t elements = tensor.numel() / tensor.size(0);
+  for (size_t i = 0; i < slabs_.size(); ++i) {
+    const at::Tensor& rows = slabs_[i].rows;
+    if (!is_taken[i] && rows.size(1) == elements && rows.scalar_type() == tensor.scalar_type())
+      return &slabs_[i];
+  }
+  return nullptr;
+}
+
+void ActivationStore::keep(int64_t first, int64_t count, graph::Environment& environment) {
+  std::vector<bool> is_taken(slabs_.size(), false);
+  std::vector<at::Tensor*> arrived;
+  for (auto& [value, tensor] : environment) {
+    if (!tensor.defined() || tensor.dim() == 0 || tensor.size(0) != count || tensor.numel() == 0)
+      continue;
+    bool is_inside = false;
+    for (size_t i = 0; i < slabs_.size(); ++i) {
+      if (!tensor.is_alias_of(slabs_[i].rows)) continue;
+      is_inside = is_taken[i] = slabs_[i].is_used = true;
+    }
+    if (!is_inside) arrived.push_back(&tensor);
+  }
+  for (at::Tensor* tensor : arrived) {
+    Slab* slab = find_slab(*tensor, is_taken);
+    if (slab == nullptr) {
+      const int64_t elements = tensor->numel() / count;
+      slabs_.push_back({at::empty({windows_, elements}, tensor->options())});
+      is_taken.push_back(false);
+      slab = &slabs_.back();
+    }
+    slab->is_used = is_taken[static_cast<size_t>(slab - slabs_.data())] = true;
+    const at::Tensor place = slab->rows.narrow(0, first, count).view(tensor->sizes());
+    place.copy_(*tensor);
+    *tensor = place;
+  }
+}
+
+void ActivationStore::release_unused() {
+  std::erase_if(slabs_, [](const Slab& slab) { return !slab.is_used; });
+  for (Slab& slab : slabs_) slab.is_used = false;
+}
+
+}  // namespace laconic
