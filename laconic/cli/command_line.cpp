@@ -214,6 +214,8 @@ class Grammar {
             "--against", perplexity_.against,
             "A float model with the same tokens: KL divergence to it, top-1 agreement with it.")
         ->type_name("MODEL");
+    command->add_flag("--layers", perplexity_.layers,
+                      "With --against: signal to noise of each layer's weight and output.");
     add_machine(command);
   }
 

@@ -29,6 +29,7 @@ struct EvaluationCommand {
 
 struct PerplexityCommand {
   std::string model, against;
+  bool layers = false;  ///< signal to noise of each layer, too
   EvaluationCommand evaluation;
 };
 

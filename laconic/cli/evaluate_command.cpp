@@ -12,6 +12,14 @@
 namespace laconic {
 namespace {
 
+std::string layer_table(const std::vector<LayerNoise>& layers) {
+  std::vector<std::vector<std::string>> rows = {
+      {"signal to noise, dB", "of the weight", "of the output"}};
+  for (const LayerNoise& layer : layers)
+    rows.push_back({layer.name, fixed(layer.weight, 2), fixed(layer.output, 2)});
+  return format_table(rows);
+}
+
 std::string readable(const PerplexityResult& result, const PerplexityOptions& options) {
   std::string text = "perplexity " + fixed(result.perplexity, 4) + " ± " +
                      fixed(result.perplexity_error, 4) + "\n";
@@ -20,6 +28,7 @@ std::string readable(const PerplexityResult& result, const PerplexityOptions& op
             fixed(*result.kl_error, 6) + " nats a token, same most likely token " +
             fixed(100 * *result.top1_agreement, 2) + " %\n";
   }
+  if (!result.layers.empty()) text += layer_table(result.layers);
   text += std::to_string(result.windows) + " windows of " + std::to_string(result.context) +
           " tokens, " + std::to_string(result.predictions) + " predictions, convention " +
           name_of(options.convention) + ", BOS " + name_of(options.bos) + ", " +
@@ -34,7 +43,8 @@ void run_command(const PerplexityCommand& command, const Session& session) {
   const LanguageModel model = load_checked_model(command.model, session.parts);
   std::optional<LanguageModel> against;
   if (!command.against.empty()) against = load_checked_model(command.against, session.parts);
-  const PerplexityOptions options = to_options(command.evaluation, model, session.progress);
+  PerplexityOptions options = to_options(command.evaluation, model, session.progress);
+  options.layers = command.layers;
   const auto tokens = read_tokens(model, command.evaluation.text);
   const auto result = evaluate_perplexity(model, tokens, options, against ? &*against : nullptr);
   if (!session.json) return print(readable(result, options));

@@ -75,6 +75,11 @@ nlohmann::json to_json(const PerplexityResult& result) {
     json["kl_error"] = result.kl_error.value_or(0);
     json["top1_agreement"] = result.top1_agreement.value_or(0);
   }
+  for (const LayerNoise& layer : result.layers) {
+    json["layers"].push_back({{"name", layer.name},
+                              {"weight_signal_to_noise_db", layer.weight},
+                              {"output_signal_to_noise_db", layer.output}});
+  }
   return json;
 }
 

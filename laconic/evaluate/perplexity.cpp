@@ -17,7 +17,10 @@ namespace laconic {
 namespace {
 
 constexpr int64_t kDefaultContext = 2048, kDefaultBatchTokens = 4096;
-constexpr int64_t kLogitBytes = int64_t{64} << 20;  ///< of one slice of logits
+/// Of one slice of logits: the allocator uses blocks of this size again, larger ones are new pages
+/// each time.
+constexpr int64_t kLogitBytes = int64_t{16} << 20;
+constexpr int64_t kLeastRows = 256;  ///< of a slice: each one reads the whole head
 
 /// Mean and standard error of values that come in parts.
 class Mean {
@@ -65,6 +68,10 @@ void check_options(const PerplexityOptions& options, const LanguageModel& model,
   TORCH_CHECK_VALUE(options.convention != Convention::kLlamaCpp || options.context >= 4,
                     "[perplexity] context: the convention llama.cpp needs at least 4 tokens, got ",
                     options.context, ".");
+  TORCH_CHECK_VALUE(
+      against != nullptr || !options.layers,
+      "[perplexity] layers: expected a float model to measure them against, got none. "
+      "Name it with --against.");
   TORCH_CHECK_VALUE(against == nullptr || against->vocabulary_size == model.vocabulary_size,
                     "[perplexity] the model to compare with has another vocabulary: ",
                     against ? against->vocabulary_size : 0, " tokens, this one ",
@@ -129,7 +136,7 @@ class Evaluation {
     const at::Tensor targets = ids.slice(1, first_target, length).reshape({-1});
     const int64_t vocabulary =
         hidden.weight.defined() ? hidden.weight.size(0) : hidden.rows.size(1);
-    const int64_t slice = std::max<int64_t>(1, kLogitBytes / 4 / vocabulary);
+    const int64_t slice = std::max(kLeastRows, kLogitBytes / 4 / vocabulary);
     for (int64_t begin = 0; begin < targets.size(0); begin += slice) {
       const int64_t end = std::min(begin + slice, targets.size(0));
       const at::Tensor chosen = targets.slice(0, begin, end);
@@ -223,13 +230,17 @@ PerplexityResult evaluate_perplexity(const LanguageModel& model, std::span<const
   const at::NoGradGuard no_gradient;
   const Stopwatch clock;
   Evaluation evaluation(model, against);
+  std::optional<LayerNoiseMeter> layers;
+  if (options.layers) layers.emplace(model, *against);
   Progress progress("evaluate", static_cast<int64_t>(windows.size()), options.progress);
   for (const Batch& batch : group(windows, options.batch)) {
-    evaluation.add(to_tensor(windows, batch, stream, bos), windows[batch.first].first_target,
-                   batch.first);
+    const at::Tensor ids = to_tensor(windows, batch, stream, bos);
+    evaluation.add(ids, windows[batch.first].first_target, batch.first);
+    if (layers) layers->add(ids);
     progress.advance(static_cast<int64_t>(batch.last - batch.first), "windows");
   }
   PerplexityResult result = summarize(evaluation.totals(), against != nullptr);
+  if (layers) result.layers = layers->result();
   result.context = options.context;
   result.windows = static_cast<int64_t>(windows.size());
   result.tokens = static_cast<int64_t>(tokens.size());

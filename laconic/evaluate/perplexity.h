@@ -4,7 +4,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "laconic/evaluate/layer_noise.h"
 #include "laconic/load/language_model.h"
 
 namespace laconic {
@@ -32,6 +34,7 @@ struct PerplexityOptions {
   int64_t stride = 0;           ///< for kStride: new tokens a window; 0: half of the context
   int64_t batch = 0;            ///< windows at once; 0: about 4096 tokens
   int64_t maximum_windows = 0;  ///< 0: all
+  bool layers = false;          ///< measure every layer too; needs the float model
   bool progress = false;
 };
 
@@ -46,7 +49,8 @@ struct PerplexityResult {
   std::optional<double> kl_divergence,
       kl_error;  ///< mean KL(float || model), nats a token; one standard error
   std::optional<double>
-      top1_agreement;  ///< fraction of predictions with the same most likely token
+      top1_agreement;                   ///< fraction of predictions with the same most likely token
+  std::vector<LayerNoise> layers = {};  ///< when they were asked for
 };
 
 /// @param tokens   ids of the text, without BOS.

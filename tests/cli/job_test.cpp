@@ -23,12 +23,16 @@ TEST(Job, QuantizedModelIsEvaluatedAgainstTheFloatModel) {
   EXPECT_DOUBLE_EQ(report["bits_per_weight"], 5.0);
   EXPECT_GT(report["report"]["layers"][0]["signal_to_noise_db"], 15);
   EXPECT_FALSE(std::filesystem::exists(out.string() + ".partial"));
-  const auto result = run_json({"evaluate", "perplexity", out.string(), "--text", kEvaluationText,
-                                "--context", "256", "--windows", "4", "--against", kTinyLm});
+  const auto result =
+      run_json({"evaluate", "perplexity", out.string(), "--text", kEvaluationText, "--context",
+                "256", "--windows", "4", "--against", kTinyLm, "--layers"});
   EXPECT_EQ(result["windows"], 4);
   EXPECT_EQ(result["predictions"], 4 * 255);
   EXPECT_GT(result["kl_divergence"], 0.001);
   EXPECT_GT(result["top1_agreement"], 0.8);
+  ASSERT_EQ(result["layers"].size(), 42u);
+  EXPECT_NEAR(result["layers"][0]["weight_signal_to_noise_db"],
+              report["report"]["layers"][0]["signal_to_noise_db"], 0.01);
   const auto text = run({"evaluate", "perplexity", out.string(), "--text", kEvaluationText,
                          "--context", "64", "--windows", "2"});
   EXPECT_THAT(text.output,
