@@ -3,21 +3,21 @@
 
     bench/gptq_layer.py [--sizes 512,1024] [--full] [--bits 4] [--group-size 128] [--threads 2] [--json]
 
-Needs build/release/bin/gptq_layer_bench (configure with -DLACONIC_BENCH=ON) and, for the other side, a Python
-with torch and brevitas (the one that runs this script, or the one named by LACONIC_PYTHON). --full adds the size
-2048, whose group-wise case takes the package minutes. Without brevitas only Laconic is measured.
+Needs build/release/bin/gptq_layer_bench (configure with -DLACONIC_BENCH=ON) and, for the other side, a Python with
+torch and brevitas (peer.py says how it is chosen). --full adds the size 2048, whose group-wise case takes the package
+minutes. Without brevitas only Laconic is measured. Laconic runs three times before and three times after the package;
+the slower of the two best times counts.
 """
 import argparse
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "build/release/bin/gptq_layer_bench"
+import peer as peer_package
+
+PROGRAM = peer_package.ROOT / "build/release/bin/gptq_layer_bench"
 
 
 def inputs(size, seed=0):
@@ -122,12 +122,12 @@ def main():
                 text += f"   brevitas {row['peer_seconds']:7.2f} s  error {row['peer_error']:.5f}"
                 text += f"   {row['times_faster']:6.1f} times faster"
             print(text, flush=True)
+        if not arguments.json:
+            print(f"{size:5} groups take {rows[-1]['seconds'] / rows[-2]['seconds']:.2f} of the time of channels")
     if arguments.json:
         print(json.dumps({"bits": arguments.bits, "threads": arguments.threads, "rows": rows}))
 
 
 if __name__ == "__main__":
-    chosen = os.environ.get("LACONIC_PYTHON")
-    if chosen and os.path.realpath(chosen) != os.path.realpath(sys.executable):
-        os.execv(chosen, [chosen, *sys.argv])
+    peer_package.choose_python()
     main()

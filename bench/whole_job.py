@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""The whole job beside the peer: load + calibrate + solve + write of one model, ours and brevitas', in one run.
+"""The whole job of one model beside brevitas': load + calibrate + solve + write, then evaluation apart; one run.
 
 usage: whole_job.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--recipe w4a16-g128-gptq] [--windows 128]
                     [--length 512] [--threads 2] [--evaluation-windows 100] [--program build/release/bin/laconic]
-                    [--without-peer]
+                    [--without-peer] [--json]
 
-Both use the same calibration windows and float32. Each side runs in a process of its own; wall time and peak memory are
-the operating system's. Perplexity is measured apart, by the same rule (windows of --length, one prediction less each).
-Needs for the peer: pip install -r tools/requirements/bench.txt. Prints one JSON object last.
+Both use the same calibration windows and float32; each side is a process of its own. Job: from the start of reading the model
+to the last byte written, without the start of the program and without Python's imports (both are printed apart). Memory: the
+largest resident set of the whole process up to there. Evaluation: the same windows, the package in the faster of batches of 1
+and 8, with plain linear layers in place of its quantized ones. Needs: pip install -r tools/requirements/bench.txt.
 """
 import argparse
 import json
@@ -16,160 +17,118 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
-PEER_WEIGHTS = {
-    "w4a16-g128": ["--weight-bit-width", "4", "--weight-quant-granularity", "per_group", "--weight-group-size", "128"],
-    "w4a16": ["--weight-bit-width", "4", "--weight-quant-granularity", "per_channel"],
-    "w3a16-g128": ["--weight-bit-width", "3", "--weight-quant-granularity", "per_group", "--weight-group-size", "128"],
-    "w3a16": ["--weight-bit-width", "3", "--weight-quant-granularity", "per_channel"],
-}
+import peer
+
+CELLS = {"w4a16-g128-gptq": (4, 128, "gptq"), "w4a16-gptq": (4, 0, "gptq"), "w3a16-g64-gptq": (3, 64, "gptq"),
+         "w4a16-g128": (4, 128, "nearest"), "w4a16": (4, 0, "nearest"), "w3a16-g128": (3, 128, "nearest")}
 
 
-def run_measured(command, environment=None):
-    """Runs a command; returns (wall seconds, peak MiB, standard output)."""
+def run_json(command):
+    """Standard output as JSON, the wall time, and the peak memory in MiB."""
     with tempfile.TemporaryFile("w+") as out:
         begin = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, env={**os.environ, **(environment or {})})
+        child = subprocess.Popen([str(word) for word in command], stdout=out, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - begin
-        if status != 0:
-            sys.exit(f"failed ({status}): {' '.join(command)}")
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            sys.exit(f"failed ({child.returncode}): {' '.join(map(str, command))}")
         out.seek(0)
-        return wall, usage.ru_maxrss / 1024, out.read()
+        return json.loads(out.read()), wall, usage.ru_maxrss / 1024
 
 
 def ours(options, folder):
-    out = os.path.join(folder, "ours")
-    command = [options.program, "quantize", options.model, "--recipe", options.recipe, "--calibration", options.calibration,
-               "--set", f"calibration.windows={options.windows}", "--set", f"calibration.length={options.length}",
-               "--threads", str(options.threads), "--out", out, "--json"]
-    wall, peak, text = run_measured(command)
-    evaluation = [options.program, "evaluate", "perplexity", out, "--text", options.evaluation, "--context", str(options.length),
-                  "--windows", str(options.evaluation_windows), "--threads", str(options.threads), "--json"]
-    seconds, _, result = run_measured(evaluation)
-    return {"seconds": wall, "peak_mib": peak, "perplexity": json.loads(result)["perplexity"], "evaluation_seconds": seconds,
-            "report": json.loads(text).get("report", {})}
+    out = folder / "ours"
+    job, wall, peak = run_json(
+        [options.program, "quantize", options.model, "--recipe", options.recipe, "--calibration", options.calibration,
+         "--set", f"calibration.windows={options.windows}", "--set", f"calibration.length={options.length}",
+         "--threads", options.threads, "--out", out, "--json"])
+    result, _, _ = run_json(
+        [options.program, "evaluate", "perplexity", out, "--text", options.evaluation, "--context", options.length,
+         "--windows", options.evaluation_windows, "--threads", options.threads, "--json"])
+    report = {key: value for key, value in job["report"].items() if key.endswith("_seconds")}
+    return {"seconds": job["seconds"], "start_seconds": wall - job["seconds"], "peak_mib": peak,
+            "perplexity": result["perplexity"], "evaluation_seconds": result["seconds"], "parts": report,
+            "offsets": job["calibration_offsets"]}
 
 
-def peer(options, folder):
-    out = os.path.join(folder, "peer.json")
-    command = [sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--peer-child", out]
-    wall, _, _ = run_measured(command, {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"})
-    with open(out) as file:
-        measured = json.load(file)
-    # Imports and evaluation run in the same process but are not part of the job.
-    return {"seconds": wall - sum(measured[k] for k in ("evaluation_seconds", "import_seconds", "fold_seconds")),
-            "import_seconds": measured["import_seconds"], "peak_mib": measured["peak_mib_before_evaluation"],
-            "perplexity": measured["perplexity"], "evaluation_seconds": measured["evaluation_seconds"]}
+def theirs(options, folder, offsets):
+    given, out = folder / "offsets.json", folder / "peer.json"
+    given.write_text(json.dumps(offsets))
+    subprocess.run([sys.executable, os.path.abspath(__file__), *sys.argv[1:], "--child", given, out], check=True,
+                   stdout=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"})
+    return json.loads(out.read_text())
 
 
-def token_windows(options, path, count):
-    import torch
-    from tokenizers import Tokenizer
-    tokenizer = Tokenizer.from_file(os.path.join(options.model, "tokenizer.json"))
-    with open(path, encoding="utf-8") as file:
-        ids = tokenizer.encode(file.read(), add_special_tokens=False).ids
-    count = min(count, len(ids) // options.length)
-    return [torch.tensor([ids[i * options.length:(i + 1) * options.length]]) for i in range(count)]
-
-
-def peer_model(options):
-    """brevitas' own language-model entry point, with local text in place of its data sets."""
-    import brevitas_examples.llm.llm_quant.gpxq as gpxq
-    import brevitas_examples.llm.main as entry
-    from brevitas_examples.common.parse_utils import parse_args
-    calibration = [{"input_ids": w[0].tolist()} for w in token_windows(options, options.calibration, options.windows)]
-    entry.get_dataset_for_model = lambda split="train", **rest: calibration
-    # Its block loop names the device "cuda"; this machine may have none.
-    send = gpxq.send_to_device
-    gpxq.send_to_device = lambda value, device: send(value, "cpu")
-    weights, _, _ = options.recipe.partition("-gptq")
-    arguments = ["--model", options.model, "--dtype", "float32", "--nsamples", str(options.windows), "--seqlen", str(options.length),
-                 "--calibration-batch-size", "8", "--dataset", "wikitext2", *PEER_WEIGHTS[weights]]
-    if options.recipe.endswith("-gptq"):
-        arguments += ["--gptq", "--gpxq-act-order", "--gpxq-block-name", "model.layers"]
-    parsed, extra = parse_args(entry.create_args_parser(), arguments)
-    parsed.eval = False
-    _, model = entry.quantize_llm(parsed, extra)
-    return model
-
-
-def peer_child(options):
+def child(options, given, out):
     begin = time.perf_counter()
-    import math
-    import resource
-    import warnings
-
-    import torch
     import brevitas_examples.llm.main  # noqa: F401  imports are timed apart
-    warnings.filterwarnings("ignore")
-    import_seconds = time.perf_counter() - begin
-    torch.set_num_threads(options.threads)
-    model = peer_model(options)
-    torch.save(model.state_dict(), options.peer_child + ".pt")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    finished = time.perf_counter()
-    # Its fastest way to evaluate: plain layers with the dequantized weights.
-    fold(model)
-    fold_seconds = time.perf_counter() - finished
-    start = time.perf_counter()
-    total, count = 0.0, 0
-    with torch.no_grad():
-        for ids in token_windows(options, options.evaluation, options.evaluation_windows):
-            logits = model(input_ids=ids)["logits"][0, :-1].float()
-            total += torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum").item()
-            count += ids.numel() - 1
-    with open(options.peer_child, "w") as file:
-        json.dump({"perplexity": math.exp(total / count), "evaluation_seconds": time.perf_counter() - start,
-                   "fold_seconds": fold_seconds, "import_seconds": import_seconds, "peak_mib_before_evaluation": peak}, file)
-
-
-def fold(model):
-    """Replaces quantized linear layers by plain ones that hold the dequantized weights."""
-    import brevitas.nn as qnn
     import torch
-    from accelerate.hooks import remove_hook_from_submodules
-    remove_hook_from_submodules(model)
-    with torch.no_grad():
-        for name, module in list(model.named_modules()):
-            if not isinstance(module, qnn.QuantLinear) or not module.weight_quant.is_quant_enabled:
-                continue
-            weight = module.quant_weight()
-            plain = torch.nn.Linear(module.in_features, module.out_features, bias=module.bias is not None)
-            plain.weight.data = getattr(weight, "value", weight).detach().clone()
-            if module.bias is not None:
-                plain.bias.data = module.bias.data
-            parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, plain)
+    result = {"start_seconds": time.perf_counter() - begin}
+    begin = time.perf_counter()
+    ids = peer.token_ids(options.model, options.calibration)
+    windows = [ids[offset:offset + options.length] for offset in json.loads(Path(given).read_text())]
+    network, _ = peer.quantize(options.model, windows, peer.arguments(*CELLS[options.recipe]), options.threads)
+    torch.save(network.state_dict(), str(out) + ".pt")
+    result.update(seconds=time.perf_counter() - begin, peak_mib=peer.peak_mib())
+    peer.fold(network)
+    texts = peer.token_windows(options.model, options.evaluation, options.length, options.evaluation_windows)
+    batch = min((1, 8), key=lambda size: peer.perplexity(network, texts[:8], size)[1])
+    result["perplexity"], result["evaluation_seconds"] = peer.perplexity(network, texts, batch)
+    result["evaluation_batch"] = batch
+    Path(out).write_text(json.dumps(result))
 
 
-def main():
+def ratios(ours, theirs):
+    return {"times_faster": theirs["seconds"] / ours["seconds"], "part_of_its_memory": ours["peak_mib"] / theirs["peak_mib"],
+            "evaluation_times_faster": theirs["evaluation_seconds"] / ours["evaluation_seconds"],
+            "perplexity_above": ours["perplexity"] / theirs["perplexity"] - 1}
+
+
+def print_table(result):
+    rows = [("job, s", "seconds", "times_faster", "{:.1f} times faster"),
+            ("peak memory, MiB", "peak_mib", "part_of_its_memory", "{:.2f} of its memory"),
+            ("evaluation, s", "evaluation_seconds", "evaluation_times_faster", "{:.2f} times faster"),
+            ("perplexity", "perplexity", "perplexity_above", "{:+.4f} relative")]
+    for label, key, ratio, text in rows:
+        line = f"{label:18} laconic {result['ours'][key]:9.3f}"
+        if "peer" in result:
+            line += f"   brevitas {result['peer'][key]:9.3f}   {text.format(result['ratios'][ratio])}"
+        print(line)
+    print("parts of the job:", ", ".join(f"{key[:-8]} {value:.2f} s" for key, value in result["ours"]["parts"].items()))
+
+
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("model", "calibration", "evaluation"):
         parser.add_argument(name)
-    parser.add_argument("--recipe", default="w4a16-g128-gptq")
+    parser.add_argument("--recipe", default="w4a16-g128-gptq", choices=CELLS)
     parser.add_argument("--windows", type=int, default=128)
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--evaluation-windows", type=int, default=100)
-    parser.add_argument("--program", default="build/release/bin/laconic")
+    parser.add_argument("--program", default=peer.ROOT / "build/release/bin/laconic")
     parser.add_argument("--without-peer", action="store_true")
-    parser.add_argument("--peer-child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.peer_child:
-        return peer_child(options)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    options = parse_options()
+    if options.child:
+        return child(options, *options.child)
     with tempfile.TemporaryDirectory() as folder:
         result = {"recipe": options.recipe, "windows": options.windows, "length": options.length, "threads": options.threads,
-                  "ours": ours(options, folder)}
+                  "ours": ours(options, Path(folder))}
         if not options.without_peer:
-            result["peer"] = peer(options, folder)
-            result["ratios"] = {
-                "times_faster": result["peer"]["seconds"] / result["ours"]["seconds"],
-                "part_of_its_memory": result["ours"]["peak_mib"] / result["peer"]["peak_mib"],
-                "evaluation_times_faster": result["peer"]["evaluation_seconds"] / result["ours"]["evaluation_seconds"],
-                "perplexity_above": result["ours"]["perplexity"] / result["peer"]["perplexity"] - 1}
-    print(json.dumps(result, indent=1))
+            result["peer"] = theirs(options, Path(folder), result["ours"]["offsets"])
+            result["ratios"] = ratios(result["ours"], result["peer"])
+    print(json.dumps(result, indent=1)) if options.json else print_table(result)
 
 
 if __name__ == "__main__":
+    peer.choose_python()
     main()
