@@ -22,5 +22,8 @@ template <typename... Functions>
 struct Overloaded : Functions... {
   using Functions::operator()...;
 };
+// Compilers before clang 17 do not deduce an aggregate's arguments by themselves.
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
 
 }  // namespace laconic

@@ -3,150 +3,15 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <utility>
 #include <vector>
 
-#include "laconic/load/tokenizer/text/new_code_points.h"
+#include "laconic/load/tokenizer/regex/properties.h"
 #include "laconic/load/tokenizer/text/utf8.h"
 
 namespace laconic::tokenizer {
 namespace {
-
-constexpr std::string_view kSpace =
-    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{"
-    "3000}";
-// Members of \w inside a class.
-const std::string& word_members() {
-  static const std::string members = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" + new_members("L") +
-                                     new_members("M") + new_members("Nd") + new_members("Nl");
-  return members;
-}
-
-// Outside of a class, and for word edges, Oniguruma counts the superscripts and fractions of
-// Latin-1 too.
-const std::string& bare_word_members() {
-  static const std::string members = word_members() + "\\xb2\\xb3\\xb9\\xbc-\\xbe";
-  return members;
-}
-
-// Names that the two libraries spell or mean differently, lower case without separators.
-constexpr std::pair<std::string_view, std::string_view> kProperties[] = {
-    {"letter", "L"},
-    {"casedletter", "L&"},
-    {"lc", "L&"},
-    {"uppercaseletter", "Lu"},
-    {"lowercaseletter", "Ll"},
-    {"titlecaseletter", "Lt"},
-    {"modifierletter", "Lm"},
-    {"otherletter", "Lo"},
-    {"mark", "M"},
-    {"combiningmark", "M"},
-    {"nonspacingmark", "Mn"},
-    {"spacingmark", "Mc"},
-    {"enclosingmark", "Me"},
-    {"number", "N"},
-    {"decimalnumber", "Nd"},
-    {"letternumber", "Nl"},
-    {"othernumber", "No"},
-    {"punctuation", "P"},
-    {"connectorpunctuation", "Pc"},
-    {"dashpunctuation", "Pd"},
-    {"openpunctuation", "Ps"},
-    {"closepunctuation", "Pe"},
-    {"initialpunctuation", "Pi"},
-    {"finalpunctuation", "Pf"},
-    {"otherpunctuation", "Po"},
-    {"symbol", "S"},
-    {"mathsymbol", "Sm"},
-    {"currencysymbol", "Sc"},
-    {"modifiersymbol", "Sk"},
-    {"othersymbol", "So"},
-    {"separator", "Z"},
-    {"spaceseparator", "Zs"},
-    {"lineseparator", "Zl"},
-    {"paragraphseparator", "Zp"},
-    {"other", "C"},
-    {"control", "Cc"},
-    {"format", "Cf"},
-    {"surrogate", "Cs"},
-    {"privateuse", "Co"},
-    {"unassigned", "Cn"},
-    {"alpha", "Alphabetic"},
-    {"upper", "Uppercase"},
-    {"lower", "Lowercase"},
-    {"digit", "Nd"},
-    {"cntrl", "Cc"},
-    {"space", "White_Space"},
-    {"whitespace", "White_Space"},
-    {"han", "sc:Han"},
-    {"hiragana", "sc:Hiragana"},
-    {"katakana", "sc:Katakana"},
-    {"latin", "sc:Latin"},
-    {"cyrillic", "sc:Cyrillic"},
-    {"greek", "sc:Greek"},
-    {"arabic", "sc:Arabic"},
-    {"devanagari", "sc:Devanagari"},
-    {"common", "sc:Common"},
-};
-
-// Scripts beyond the table above: any name that PCRE2 knows as a script is asked for as one.
-constexpr std::array<std::string_view, 24> kScripts = {
-    "hangul",    "hebrew",    "thai",     "bengali",   "tamil",    "telugu",
-    "kannada",   "malayalam", "gujarati", "gurmukhi",  "oriya",    "sinhala",
-    "lao",       "tibetan",   "myanmar",  "georgian",  "ethiopic", "khmer",
-    "mongolian", "armenian",  "bopomofo", "inherited", "syriac",   "thaana"};
-
-std::string plain_name(std::string_view name) {
-  std::string plain;
-  for (const char c : name) {
-    if (c != '_' && c != ' ' && c != '-') {
-      plain.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
-    }
-  }
-  return plain;
-}
-
-// What PCRE2 calls the property that Oniguruma calls `name`.
-std::string pcre2_name(std::string_view name) {
-  const std::string plain = plain_name(name);
-  if (plain == "lc") return "L&";
-  for (const auto& [from, to] : kProperties) {
-    if (plain == from) return std::string(to);
-  }
-  const bool script = std::find(kScripts.begin(), kScripts.end(), plain) != kScripts.end();
-  return script ? "sc:" + plain : std::string(name);
-}
-
-// Younger code points of the property that PCRE2 calls `name`.
-std::string younger_members(std::string_view name) {
-  if (name.size() <= 2 && name != "L&" && name != "C" && name != "Cn") return new_members(name);
-  if (name == "L&") return new_members("Lu") + new_members("Ll") + new_members("Lt");
-  if (name == "Uppercase") return new_members("Lu");
-  if (name == "Lowercase") return new_members("Ll");
-  if (name == "Alphabetic") {  // the first two runs became alphabetic later
-    return "\\x{363}-\\x{36f}\\x{1dd3}-\\x{1de6}" + new_members("L") + new_members("Nl") +
-           new_members("Mc");
-  }
-  if (name == "sc:Han") return "\\x{2ebf0}-\\x{2ee5d}";
-  if (name == "sc:Latin") return "\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}";
-  if (name == "sc:Cyrillic") return "\\x{1c89}\\x{1c8a}";
-  return "";
-}
-
-// Members of a class for the property; only good where it is not negated.
-std::string property_members(std::string_view name) {
-  const std::string plain = plain_name(name);
-  if (plain == "word") return word_members();
-  if (plain == "alnum") return property_members("alpha") + property_members("Nd");
-  if (plain == "punct") return property_members("P") + property_members("S");
-  if (plain == "xdigit" || plain == "asciihexdigit") return "0-9a-fA-F";
-  if (plain == "ascii") return "\\x00-\\x7f";
-  if (plain == "blank") return "\\p{Zs}\\t";
-  const std::string known = pcre2_name(name);
-  return "\\p{" + known + "}" + younger_members(known);
-}
 
 /// Reads one expression from left to right, writing its translation.
 class Translator {
@@ -267,13 +132,13 @@ class Translator {
     const bool negated = std::isupper(static_cast<unsigned char>(escape[1])) != 0;
     switch (std::tolower(static_cast<unsigned char>(escape[1]))) {
       case 's':
-        return {std::string(kSpace), negated};
+        return {std::string(space_members()), negated};
       case 'w':
         return {word_members(), negated};
       case 'h':
         return {"0-9a-fA-F", negated};
       case 'd':
-        return {property_members("Nd"), negated};
+        return {property_set("Nd").members, negated};
       case 'p':
         break;
       default:
@@ -283,7 +148,8 @@ class Translator {
     std::string_view name = std::string_view(escape).substr(3, escape.size() - 4);
     const bool inverted = name.starts_with('^');
     if (inverted) name.remove_prefix(1);
-    return {property_members(name), negated != inverted};
+    PropertySet set = property_set(name);
+    return {std::move(set.members), set.is_complement != (negated != inverted)};
   }
 
   // The characters of an escape as they stand.
