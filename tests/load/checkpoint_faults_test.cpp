@@ -157,7 +157,7 @@ TEST(ConfigFault, AFileThatIsNoConfigurationIsNamed) {
   refused(std::string(100000, '['), {file.string(), "deep"});
   refused("{\"hidden_size\": 1, \"hidden_size\": 2}", {file.string(), "hidden_size", "twice"});
   expect_error<c10::ValueError>([&] { load_language_model(directory / "absent"); },
-                                {(directory / "absent").string(), "no such directory"});
+                                {(directory / "absent").string(), "got no such path"});
 }
 
 /// The small model with other tensors.
