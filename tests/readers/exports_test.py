@@ -6,6 +6,8 @@ the exported directory must have the perplexity that Laconic measures on the nat
 
 usage: exports_test.py BIN_DIRECTORY [unittest options]; needs torch, transformers, gguf, compressed-tensors.
 """
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -52,7 +54,8 @@ def gguf_weights(file):
     from gguf.quants import dequantize
 
     check_gguf.PROBLEMS.clear()
-    keys, tensors = check_gguf.structure(str(file))
+    with contextlib.redirect_stdout(io.StringIO()):
+        keys, tensors = check_gguf.structure(str(file))
     assert not check_gguf.PROBLEMS, check_gguf.PROBLEMS
     types = {t.tensor_type.name for t in tensors.values()} - {"F32", "F16", "BF16"}
     return keys, {name: dequantize(t.data, t.tensor_type).astype(np.float32) for name, t in tensors.items()}, types
@@ -115,11 +118,14 @@ class Exports(unittest.TestCase):
         folder = directory.with_name(directory.name + "-compressed-tensors")
         check_compressed_tensors.PROBLEMS.clear()
         config = json.loads((folder / "config.json").read_text())
-        check_compressed_tensors.static_checks(str(folder), config, native.stored_tensors(folder))
+        with contextlib.redirect_stdout(io.StringIO()):
+            check_compressed_tensors.static_checks(str(folder), config, native.stored_tensors(folder))
         self.assertEqual(check_compressed_tensors.PROBLEMS, [])
         model = compressed_model(folder, asymmetric)
         expected = native.dense_weights(directory)
         found = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        if "embed_out.weight" in expected:  # GPT-NeoX: the client's name for the head in memory
+            found["embed_out.weight"] = found["lm_head.weight"]
         self.check_same(found, expected)
         ours, theirs = LACONIC.perplexity(directory, 64, 4), perplexity(model, folder, 64, 4)
         self.assertLess(abs(ours / theirs - 1), tolerance, f"{ours} {theirs}")
@@ -144,7 +150,7 @@ class Exports(unittest.TestCase):
     def test_every_recipe_of_the_small_model_is_read_bit_for_bit(self):
         shutil.copytree(ROOT / "assets/tiny-lm", self.root / "tiny-lm")
         for recipe, options in RECIPES.items():
-            self.check_recipe(self.root / "tiny-lm", recipe, [option for option in options if option not in GROUP])
+            self.check_recipe(self.root / "tiny-lm", recipe, options[2:] if options[:2] == GROUP else options)
 
     def test_zero_points_are_read_bit_for_bit(self):
         for recipe, options in {"w4a16-g128": GROUP, "w8a16": [], "w4a16": []}.items():
