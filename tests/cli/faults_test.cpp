@@ -198,8 +198,8 @@ TEST_F(Faults, MissingOrMistakenModelIsNamed) {
                  {"config.json", "a file"});
   expect_refused({"evaluate", "perplexity", path("absent"), "--text", kEvaluationText},
                  {"absent", "no such path"});
-  expect_refused({"export", model(), "--format", "gguf", "--out", path("a.gguf")},
-                 {"model", "laconic.json"});
+  expect_refused({"export", path("absent"), "--format", "gguf", "--out", path("a.gguf")},
+                 {"absent"});
   expect_refused({"compare", path("absent"), "--recipes", "w8a16", "--text", kEvaluationText},
                  {"absent"});
 }
