@@ -182,7 +182,12 @@ TEST_F(Damaged, TensorsThatDoNotFitTheirSpecAreNamed) {
   refuse_change("/layers/0/weight/bits", 3, {"layer a", "a.weight_codes"});
   refuse_change("/layers/0/weight/group_size", 16,
                 {"layer a", "a.weight_scale", "[4, 1, 1]", "[4, 2, 1]"});
-  refuse_change("/layers/0/weight/zero_point", "integer", {"layer a", "a.weight_zero_point"});
+  refuse_change("/layers/0/weight/zero_point", "integer",
+                {"layers[0]", "absmax", "contradicts", "zero point"});
+  json asymmetric = manifest_;
+  asymmetric["layers"][0]["weight"]["zero_point"] = "integer";
+  asymmetric["layers"][0]["weight"]["statistic"] = "min_max";
+  refuse(asymmetric, {"laconic.json", "layer a", "a.weight_zero_point"});
   refuse_change("/layers/0/name", "b", {"layer b", "b.weight_codes"});
   json twice = manifest_;
   twice["layers"].push_back(twice["layers"][0]);

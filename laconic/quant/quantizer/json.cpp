@@ -35,6 +35,8 @@ QuantSpec quant_spec_from_json(const nlohmann::json& json, const std::string& wh
     return from_fields(fields, parts);
   } catch (const FieldError& error) {
     TORCH_CHECK_VALUE(false, "[quantizer] ", where, ": ", error.what(), ".");
+  } catch (const c10::ValueError& error) {
+    TORCH_CHECK_VALUE(false, "[quantizer] ", where, ": ", error.what_without_backtrace());
   }
 }
 
