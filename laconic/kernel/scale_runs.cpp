@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 #include <atomic>
@@ -69,18 +68,6 @@ HWY_INLINE void for_each_vector(int64_t count, const Body& body) {
   for (; i + lanes <= count; i += lanes) body(d, i, lanes);
   const hn::CappedTag<float, 1> one;
   for (; i < count; ++i) body(one, i, int64_t{1});
-}
-
-template <bool kZero>
-void values_of_zero(const float* HWY_RESTRICT x, int64_t count, const Affine& a,
-                    float* HWY_RESTRICT y) {
-  for_each_vector(count, [&](auto d, int64_t i, int64_t) HWY_ATTR {
-    hn::StoreU(value_of<kZero>(d, code_of<kZero>(d, hn::LoadU(d, x + i), a), a), d, y + i);
-  });
-}
-
-void run_values(const float* x, int64_t count, const Affine& a, float* y) {
-  a.has_zero_point ? values_of_zero<true>(x, count, a, y) : values_of_zero<false>(x, count, a, y);
 }
 
 template <typename Code>
@@ -170,13 +157,12 @@ HWY_AFTER_NAMESPACE();
 namespace laconic::kernel {
 namespace {
 
-HWY_EXPORT(run_values);
 HWY_EXPORT(run_signed_codes);
 HWY_EXPORT(run_unsigned_codes);
 HWY_EXPORT(run_extremes);
 HWY_EXPORT(run_squared_error);
 
-constexpr int64_t kPiece = 16384;  // elements: cut where the result does not depend on it
+constexpr int64_t kPiece = ScaleRuns::kPiece;
 constexpr int64_t kGrain = 65536;  // elements for a thread at least
 
 /// A part of one run.
@@ -225,19 +211,6 @@ class AffineTable {
 };
 
 }  // namespace
-
-at::Tensor fake_quantize_runs(const at::Tensor& x, const ScaleRuns& runs,
-                              const AffineCodes& codes) {
-  const at::Tensor result = at::empty_like(x);
-  const float* in = x.const_data_ptr<float>();
-  float* out = result.mutable_data_ptr<float>();
-  const AffineTable table(codes);
-  const auto run = &HWY_DYNAMIC_DISPATCH(run_values);
-  for_each_piece(runs, [&](const Piece& piece) {
-    run(in + piece.begin, piece.count, table[piece.scale], out + piece.begin);
-  });
-  return result;
-}
 
 at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes) {
   const bool is_signed = codes.q_min < 0;

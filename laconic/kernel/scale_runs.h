@@ -2,19 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
+#include "laconic/kernel/fused/rule.h"
 
 namespace laconic::kernel {
-
-/// A contiguous tensor as rows of runs that share a scale: run j of row r has the scale
-/// (r % period) * groups() + j. The last run of a row may be shorter than the others.
-struct ScaleRuns {
-  int64_t rows = 0, length = 0;  ///< the tensor has rows * length elements
-  int64_t group = 0;             ///< elements of a run, 1 to length
-  int64_t period = 0;            ///< rows that have scales of their own
-  int64_t groups() const { return (length + group - 1) / group; }
-  int64_t scales() const { return period * groups(); }
-};
 
 /// The codes that there are, and how real numbers become codes: scale and zero point by run.
 struct AffineCodes {
@@ -24,9 +14,6 @@ struct AffineCodes {
 };
 
 // x: float32, contiguous. code = clamp(round(x / scale + zero_point)), half to even; NaN stays NaN.
-
-/// (code - zero_point) * scale: float32 in the shape of `x`.
-at::Tensor fake_quantize_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes);
 
 /// The codes as int8 (q_min < 0) or uint8; q_max - q_min < 256, `x` finite.
 at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes);

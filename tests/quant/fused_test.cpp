@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "laconic/kernel/scale_runs.h"
+#include "laconic/quant/quantizer/quant_tensor.h"
 #include "laconic/quant/quantizer/range.h"
 #include "tests/testing/testing.h"
 
@@ -76,6 +77,70 @@ TEST(Fused, EqualsTheComposedPathBitForBit) {
   }
 }
 
+/// The composed path from end to end.
+QuantTensor composed(const QuantSpec& spec, const at::Tensor& x) {
+  const auto real = x.to(at::kFloat);
+  const auto parameters =
+      parameters_of_range(spec, find_range(spec, real), scale_shape(x.sizes(), spec.granularity));
+  return {fake_quantize_composed(spec, x, parameters), parameters.scale, parameters.zero_point,
+          spec.format, spec.granularity};
+}
+
+bool fits(const QuantSpec& spec, at::IntArrayRef sizes) {
+  const auto* group = std::get_if<PerGroup>(&spec.granularity);
+  return group == nullptr || group->pad || sizes[2] % group->group_size == 0;
+}
+
+void expect_found_as_composed(const QuantSpec& spec, const at::Tensor& x) {
+  SCOPED_TRACE(to_string(spec));
+  const auto found = fused_quantize(spec, x);
+  const QuantTensor expected = composed(spec, x);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(at::equal(found->parameters.scale, expected.scale));
+  ASSERT_EQ(found->parameters.zero_point.defined(), expected.zero_point.defined());
+  if (expected.zero_point.defined()) {
+    EXPECT_TRUE(at::equal(found->parameters.zero_point, expected.zero_point));
+  }
+  EXPECT_TRUE(at::equal(found->value, expected.value));
+  auto value = at::empty_like(x);
+  fake_quantize_dynamic_out(spec, x, value);
+  EXPECT_TRUE(at::equal(value, expected.value));
+}
+
+TEST(Fused, FindsScalesAndQuantizesInOneGo) {
+  at::manual_seed(5);
+  int known = 0;
+  const std::vector<int64_t> even{3, 5, 96}, odd{2, 40, 103};
+  for (const QuantSpec& spec : specs()) {
+    if (std::holds_alternative<StoredMinimum>(spec.zero_point)) continue;
+    for (const auto& sizes : {even, odd}) {
+      const auto x = hard_tensor(sizes);
+      const auto runs = runs_of(spec.granularity, sizes);
+      if (!fits(spec, sizes) || !runs || runs->group < 16) continue;
+      for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+        expect_found_as_composed(spec, x.to(dtype));
+        ++known;
+      }
+    }
+  }
+  EXPECT_GT(known, 1500);
+}
+
+TEST(Fused, CutsLongRunsIntoPieces) {
+  at::manual_seed(6);
+  const auto x = hard_tensor({2, 3, 50001});
+  const auto symmetric = QuantSpec{}.let(IntFormat{.bit_width = 4});
+  const auto asymmetric = QuantSpec{}.let(IntFormat{4, false}, MinMax{}, IntegerZeroPoint{});
+  for (const auto& spec : {symmetric, asymmetric}) {
+    for (const Granularity& granularity :
+         std::vector<Granularity>{PerTensor{}, PerChannel{.axis = 0}, PerChannel{.axis = 1},
+                                  PerGroup{.axis = 2, .group_size = 20000, .pad = true}}) {
+      expect_found_as_composed(spec.let(granularity), x);
+      expect_found_as_composed(spec.let(granularity), x.to(at::kBFloat16));
+    }
+  }
+}
+
 TEST(Fused, FindsTheScalesOfTheComposedPath) {
   at::manual_seed(2);
   int found = 0;
@@ -97,6 +162,27 @@ TEST(Fused, FindsTheScalesOfTheComposedPath) {
     }
   }
   EXPECT_GT(found, 300);
+}
+
+TEST(Fused, WritesIntoMemoryThatIsGiven) {
+  const auto spec = QuantSpec{}.let(IntFormat{.bit_width = 4}, PerGroup{.group_size = 32});
+  const auto x = at::randn({4, 64});
+  const auto expected = fake_quantize_dynamic(spec, x);
+  auto apart = at::zeros({64, 4}).t(), same = x.clone();
+  fake_quantize_dynamic_out(spec, x, apart);  // not contiguous
+  EXPECT_TRUE(at::equal(apart, expected));
+  fake_quantize_dynamic_out(spec, same, same);
+  EXPECT_TRUE(at::equal(same, expected));
+  testing::expect_error<c10::ValueError>(
+      [&] {
+        fake_quantize_dynamic_out(spec, x, at::empty({4, 32}));
+      },
+      {"[quantize]", "memory", "[4, 64]", "[4, 32]"});
+  testing::expect_error<c10::ValueError>(
+      [&] {
+        fake_quantize_dynamic_out(spec, at::full({4, 64}, NAN), apart);
+      },
+      {"[quantize]", "finite", "256"});
 }
 
 TEST(Fused, HalfPrecisionAndStridesChangeNothing) {

@@ -1,11 +1,13 @@
 #include "laconic/quant/quantizer/fused.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 
 #include <functional>
 #include <numeric>
 
 #include "laconic/base/variant.h"
+#include "laconic/kernel/fused/fused.h"
 
 namespace laconic {
 namespace {
@@ -18,6 +20,8 @@ constexpr int64_t kShortestRun = 16;  // below, a call a run costs more than the
 int64_t product(at::IntArrayRef sizes, int64_t begin) {
   return std::accumulate(sizes.begin() + begin, sizes.end(), int64_t{1}, std::multiplies<>());
 }
+
+}  // namespace
 
 std::optional<ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef sizes) {
   const int64_t count = product(sizes, 0), rank = static_cast<int64_t>(sizes.size());
@@ -42,6 +46,8 @@ std::optional<ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef
                  [](const CustomGranularity&) -> std::optional<ScaleRuns> { return std::nullopt; }},
       granularity);
 }
+
+namespace {
 
 bool needs_gradient(const at::Tensor& x) {
   return x.defined() && x.requires_grad() && at::GradMode::is_enabled();
@@ -87,9 +93,13 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
     return std::nullopt;
   const auto runs = runs_for(spec, x, parameters);
   if (!runs) return std::nullopt;
-  const auto real = x.detach().to(c10::ScalarType::Float).contiguous();
-  return kernel::fake_quantize_runs(real, *runs, affine_codes(spec, parameters))
-      .to(x.scalar_type());
+  const bool is_half = x.scalar_type() != c10::ScalarType::BFloat16;
+  const auto real = is_half ? x.detach().to(c10::ScalarType::Float).contiguous() : x.contiguous();
+  const AffineCodes codes = affine_codes(spec, parameters);
+  const at::Tensor value = at::empty(x.sizes(), real.options());
+  kernel::quantize_given(real, *runs, kernel::integer_grid(codes.q_min, codes.q_max), codes.scale,
+                         codes.zero_point, value);
+  return value.to(x.scalar_type());
 }
 
 std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x,

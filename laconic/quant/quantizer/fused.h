@@ -14,6 +14,27 @@ namespace laconic {
 // of the last axis). Else nothing, and the composed path answers. The results are equal bit for
 // bit.
 
+/// How `x` is laid out in runs that share a scale; nothing where they are not consecutive.
+/// `sizes` fit the granularity (check_granularity) and hold elements.
+std::optional<kernel::ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef sizes);
+
+/// Finds the parameters of `x` by its extremes and quantizes with them, in one go.
+struct FusedResult {
+  at::Tensor value;            ///< as fake_quantize gives it
+  QuantParameters parameters;  ///< as find_parameters gives them
+};
+std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tensor& x);
+
+/// Only the value.
+std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor& x);
+
+/// The same into `value`: contiguous, of the shape and dtype of `x`, memory of its own.
+/// @returns whether it was done.
+bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value);
+
+/// Only the parameters.
+std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x);
+
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,
                                               const QuantParameters& parameters);
 

@@ -1,5 +1,7 @@
 #include "laconic/quant/quantizer/quant_tensor.h"
 
+#include "laconic/quant/quantizer/fused.h"
+
 namespace laconic {
 
 QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x,
@@ -10,6 +12,12 @@ QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x,
 }
 
 QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x) {
+  check(spec);
+  const bool is_half = x.is_floating_point() && x.element_size() < 4;
+  const auto real = is_half ? x.to(c10::ScalarType::Float) : x;  // codes can be told from the value
+  if (auto found = fused_quantize(spec, real))
+    return {found->value, found->parameters.scale, found->parameters.zero_point, spec.format,
+            spec.granularity};
   return quantize(spec, x, find_parameters(spec, x));
 }
 

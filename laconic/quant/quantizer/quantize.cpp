@@ -1,5 +1,6 @@
 #include "laconic/quant/quantizer/quantize.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 
@@ -79,12 +80,10 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
   check_floating(x);
   check_granularity(spec.granularity, x.sizes());
   if (x.numel() == 0) return empty_parameters(spec, x);
+  if (auto found = fused_parameters(spec, x)) return *found;
+  check_quantizable(x);
   const auto real = x.to(parameter_dtype(x));
   const auto shape = scale_shape(x.sizes(), spec.granularity);
-  const auto extremes = fused_extremes(spec, real);
-  if (extremes && extremes->is_finite)
-    return parameters_of_range(spec, range_of_extremes(spec, extremes->low, extremes->high), shape);
-  check_quantizable(x);
   if (!statistic_of(spec.scale)) return from_rule(spec, real);
   return parameters_of_range(spec, find_range(spec, real, importance), shape);
 }
@@ -123,7 +122,23 @@ at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x,
 }
 
 at::Tensor fake_quantize_dynamic(const QuantSpec& spec, const at::Tensor& x) {
+  check(spec);
+  if (auto value = fused_dynamic(spec, x)) return *value;
   return fake_quantize(spec, x, find_parameters(spec, x));
+}
+
+void fake_quantize_dynamic_out(const QuantSpec& spec, const at::Tensor& x,
+                               const at::Tensor& value) {
+  check(spec);
+  TORCH_CHECK_VALUE(value.sizes() == x.sizes() && value.scalar_type() == x.scalar_type() &&
+                        value.device() == x.device(),
+                    "[quantize] memory of the result: expected ", x.scalar_type(), " of shape ",
+                    x.sizes(), " on ", x.device(), ", got ", value.scalar_type(), " of shape ",
+                    value.sizes(), " on ", value.device(), ".");
+  const at::NoGradGuard no_gradient;
+  const bool is_free = value.is_contiguous() && !value.is_alias_of(x);
+  if (is_free && fused_quantize_into(spec, x, value)) return;
+  value.copy_(fake_quantize_dynamic(spec, x));
 }
 
 }  // namespace laconic

@@ -50,4 +50,9 @@ at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
 /// Finds the parameters and quantizes with them: dynamic activations, round-to-nearest weights.
 at::Tensor fake_quantize_dynamic(const QuantSpec& spec, const at::Tensor& x);
 
+/// The same into memory that is there: `value` has the shape, dtype and device of `x`. No gradient.
+/// @throws as find_parameters, and c10::ValueError for other memory. When it throws, `value` may
+/// hold anything.
+void fake_quantize_dynamic_out(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value);
+
 }  // namespace laconic

@@ -1,0 +1,164 @@
+// The arithmetic of the fused quantizers, once for vectors and scalars, CPU and CUDA. Not a header
+// of its own: each user includes it inside a namespace, after LACONIC_MATH (how a function is
+// declared) and a struct of operations `O`: O::F floats, O::I integers of 32 bits, O::M masks. All
+// results are those of correctly rounded single operations: nothing may be contracted or reordered.
+
+/// min(max(x, low), high); NaN stays NaN on every machine, which Min and Max do not promise.
+template <class O>
+LACONIC_MATH typename O::F clamped(typename O::F x, typename O::F low, typename O::F high) {
+  x = O::select(O::greater(x, high), high, x);
+  return O::select(O::greater(low, x), low, x);
+}
+
+/// The power of two of each number: 2^floor(log2 |x|); 0 for denormals, infinity for what is none.
+template <class O>
+LACONIC_MATH typename O::F power_of(typename O::F x) {
+  return O::floats(O::bit_and(O::bits(x), O::whole(0x7F800000)));
+}
+
+/// 1 / p for a power of two p from 2^-126 to 2^126.
+template <class O>
+LACONIC_MATH typename O::F inverse_power(typename O::F p) {
+  return O::floats(O::subtract(O::whole(0x7F000000), O::bits(p)));
+}
+
+/// x to the nearest number whose step is `relative_step` of its own power of two, or of
+/// `lowest_power`. |x| < 2^100.
+template <class O>
+LACONIC_MATH typename O::F rounded_float(typename O::F x, float lowest_power, float relative_step) {
+  const auto lowest = O::set(lowest_power), own = power_of<O>(x);
+  const auto power = O::select(O::greater(lowest, own), lowest, own);
+  const auto step = O::mul(power, O::set(relative_step));
+  return O::mul(O::round(O::mul(x, inverse_power<O>(step))), step);
+}
+
+template <class O>
+LACONIC_MATH typename O::F table_element(typename O::F x, const ElementGrid& grid) {
+  auto element = O::set(grid.values[0]);
+  for (int i = 1; i < grid.count; ++i)
+    element =
+        O::select(O::greater(x, O::set(grid.borders[i - 1])), O::set(grid.values[i]), element);
+  return O::select(O::is_number(x), element, x);
+}
+
+/// The nearest element of a real number in units of the scale.
+template <class O, GridKind kGrid>
+LACONIC_MATH typename O::F nearest_element(typename O::F x, const ElementGrid& grid) {
+  if constexpr (kGrid == GridKind::kTable) {
+    return table_element<O>(x, grid);
+  } else {
+    const auto inside = clamped<O>(x, O::set(grid.low), O::set(grid.high));
+    if constexpr (kGrid == GridKind::kInteger) return O::round(inside);
+    return rounded_float<O>(inside, grid.lowest_power, grid.relative_step);
+  }
+}
+
+/// What belongs to one run, in every lane.
+template <class O>
+struct RunScale {
+  typename O::F scale, zero_point;
+  typename O::Divisor divisor;  ///< of `scale`
+};
+
+template <class O>
+LACONIC_MATH RunScale<O> run_scale(float scale, float zero_point) {
+  return {O::set(scale), O::set(zero_point), O::divisor(scale)};
+}
+
+template <class O, GridKind kGrid, bool kZero>
+LACONIC_MATH typename O::F element_of(typename O::F x, const RunScale<O>& run,
+                                      const ElementGrid& grid) {
+  auto real = O::divide(x, run.divisor);
+  if constexpr (kZero) real = O::add(real, run.zero_point);
+  return nearest_element<O, kGrid>(real, grid);
+}
+
+template <class O, bool kZero>
+LACONIC_MATH typename O::F value_of(typename O::F element, const RunScale<O>& run) {
+  if constexpr (kZero) element = O::sub(element, run.zero_point);
+  return O::mul(element, run.scale);
+}
+
+/// Integers in the order of the floats; its own inverse. NaN is beyond the infinities.
+template <class O>
+LACONIC_MATH typename O::I ordered_key(typename O::I bits) {
+  return O::bit_xor(bits, O::bit_and(O::sign_everywhere(bits), O::whole(0x7FFFFFFF)));
+}
+
+template <class O>
+LACONIC_MATH typename O::I magnitude_bits(typename O::F x) {
+  return O::bit_and(O::bits(x), O::whole(0x7FFFFFFF));
+}
+
+/// A positive normal number as the power of two that the restriction names. Exact: no logarithm.
+template <class O>
+LACONIC_MATH typename O::F restricted_power(typename O::F x, ScaleRestriction restriction) {
+  // sqrt(2) = 1.41421356...: mantissas from 0x3504F4 on lie above it.
+  const int32_t up = restriction == ScaleRestriction::kPowerCeil      ? 0x007FFFFF
+                     : restriction == ScaleRestriction::kPowerNearest ? 0x00800000 - 0x003504F4
+                                                                      : 0;
+  return power_of<O>(O::floats(O::plus(O::bits(x), O::whole(up))));
+}
+
+/// What half-precision floats hold of a scale, as far as they are normal numbers.
+template <class O>
+LACONIC_MATH typename O::F stored_scale(typename O::F x, ScaleRestriction restriction) {
+  if (restriction == ScaleRestriction::kHalf)
+    return rounded_float<O>(clamped<O>(x, O::set(0x1p-14F), O::set(65504.0F)), 0x1p-14F, 0x1p-10F);
+  // The mantissa of bfloat16 on the bits: its numbers reach beyond rounded_float.
+  const auto bits = O::bits(clamped<O>(x, O::set(0x1p-126F), O::set(0x1.FEp127F)));
+  const auto odd = O::bit_and(O::template shift_right<16>(bits), O::whole(1));
+  return O::floats(
+      O::bit_and(O::plus(bits, O::plus(odd, O::whole(0x7FFF))), O::whole(int32_t(0xFFFF0000))));
+}
+
+/// Scale of a statistic >= 0.
+template <class O>
+LACONIC_MATH typename O::F scale_of_range(typename O::F statistic, const RangeRule& rule) {
+  const auto minimum = O::set(rule.minimum), threshold = O::set(rule.threshold);
+  auto range = O::select(O::greater(minimum, statistic), minimum, statistic);
+  switch (rule.restriction) {
+    case ScaleRestriction::kPowerFloor:
+    case ScaleRestriction::kPowerCeil:
+    case ScaleRestriction::kPowerNearest:
+      return O::div(restricted_power<O>(range, rule.restriction), threshold);
+    case ScaleRestriction::kHalf:
+    case ScaleRestriction::kBfloat16:
+      return stored_scale<O>(O::div(range, threshold), rule.restriction);
+    case ScaleRestriction::kAny:
+      break;
+  }
+  return O::div(range, threshold);
+}
+
+template <class O>
+LACONIC_MATH typename O::F zero_point_of(typename O::F minimum, typename O::F scale,
+                                         const RangeRule& rule, const ElementGrid& grid) {
+  const auto low = O::set(grid.low);
+  const auto real = O::add(O::div(O::sub(O::set(-0.0F), minimum), scale), low);
+  return rule.zero_point == ZeroRule::kInteger ? clamped<O>(O::round(real), low, O::set(grid.high))
+                                               : real;
+}
+
+/// Scale and zero point of the extremes of a run. @returns whether all numbers were finite.
+template <class O>
+LACONIC_MATH typename O::M numbers_of_keys(typename O::I low_key, typename O::I high_key,
+                                           typename O::I magnitude, const RangeRule& rule,
+                                           const ElementGrid& grid, typename O::F& scale,
+                                           typename O::F& zero_point) {
+  const auto zero = O::set(0.0F);
+  if (rule.statistic == RangeStatistic::kAbsMax) {
+    scale = scale_of_range<O>(O::floats(magnitude), rule);
+    zero_point = zero;
+    return O::less_whole(magnitude, O::whole(0x7F800000));
+  }
+  const auto low = O::floats(ordered_key<O>(low_key)), high = O::floats(ordered_key<O>(high_key));
+  const auto minimum = O::select(O::greater(low, zero), zero, low);
+  const bool from_zero = rule.statistic == RangeStatistic::kMinMax;
+  const auto top = from_zero ? O::select(O::greater(zero, high), zero, high) : high;
+  scale = scale_of_range<O>(O::absolute(O::sub(top, minimum)), rule);
+  zero_point = zero;
+  if (rule.zero_point != ZeroRule::kNone) zero_point = zero_point_of<O>(minimum, scale, rule, grid);
+  const auto wider = O::max_whole(magnitude_bits<O>(low), magnitude_bits<O>(high));
+  return O::less_whole(wider, O::whole(0x7F800000));
+}

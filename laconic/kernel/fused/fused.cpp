@@ -1,0 +1,108 @@
+#include "laconic/kernel/fused/fused.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "laconic/base/assert.h"
+#include "laconic/kernel/fused/loops.h"
+
+namespace laconic::kernel {
+namespace {
+
+constexpr int64_t kGrain = 32768;         // elements for a thread at least
+constexpr int64_t kLongestRun = 1 << 18;  // elements that stay in the second cache, about
+constexpr int64_t kStreamFrom = 1 << 22;  // bytes: a larger value would only push others out
+
+FusedJob job_of(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
+                const at::Tensor& value) {
+  FusedJob job;
+  job.x = x.const_data_ptr();
+  job.value = value.defined() ? value.mutable_data_ptr() : nullptr;
+  const bool is_float = x.scalar_type() == c10::ScalarType::Float;
+  LACONIC_ASSERT(is_float || x.scalar_type() == c10::ScalarType::BFloat16,
+                 "fused loops know float32 and bfloat16");
+  job.type = is_float ? ElementType::kFloat : ElementType::kBfloat16;
+  job.streams = static_cast<int64_t>(x.nbytes()) >= kStreamFrom;
+  job.runs = runs;
+  job.grid = grid;
+  return job;
+}
+
+float* data_of(const at::Tensor& numbers) {
+  return numbers.defined() ? numbers.mutable_data_ptr<float>() : nullptr;
+}
+
+int64_t grain_of(int64_t elements) { return std::max<int64_t>(1, kGrain / elements); }
+
+void quantize_pieces(const FusedJob& job) {
+  const int64_t grain = grain_of(std::min(job.runs.group, ScaleRuns::kPiece));
+  at::parallel_for(0, job.runs.pieces(), grain,
+                   [&](int64_t first, int64_t last) { quantize_given_pieces(job, first, last); });
+}
+
+/// Numbers of runs that are long or share scales: from the extremes of their pieces.
+bool find_by_pieces(const FusedJob& job) {
+  const ScaleRuns& runs = job.runs;
+  std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces())),
+      scales(static_cast<size_t>(runs.scales()));
+  const int64_t grain = grain_of(std::min(runs.group, ScaleRuns::kPiece));
+  at::parallel_for(0, runs.pieces(), grain, [&](int64_t first, int64_t last) {
+    find_piece_keys(job, first, last, pieces.data());
+  });
+  const int64_t groups = runs.groups();
+  for (int64_t i = 0; i < runs.pieces(); ++i) {
+    const int64_t run = i / runs.pieces_of_run();
+    const int64_t scale = run / groups % runs.period * groups + run % groups;
+    scales[static_cast<size_t>(scale)].add(pieces[static_cast<size_t>(i)]);
+  }
+  if (runs.length % runs.group != 0)
+    for (int64_t i = groups - 1; i < runs.scales(); i += groups)
+      scales[static_cast<size_t>(i)].add_zero();
+  return find_numbers(job, scales.data());
+}
+
+bool find_by_runs(const FusedJob& job) {
+  std::atomic<bool> is_finite = true;
+  at::parallel_for(0, job.runs.runs(), grain_of(job.runs.group), [&](int64_t first, int64_t last) {
+    if (!quantize_found_runs(job, first, last)) is_finite = false;
+  });
+  return is_finite;
+}
+
+}  // namespace
+
+bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
+                    const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers) {
+  FusedJob job = job_of(x, runs, grid, value);
+  job.rule = rule;
+  job.numbers = {data_of(numbers.scale), data_of(numbers.zero_point)};
+  const bool is_short = runs.group <= ScaleRuns::kPiece ||
+                        (runs.group <= kLongestRun && runs.runs() >= 4 * at::get_num_threads());
+  if (is_short && runs.period == runs.rows) return find_by_runs(job);
+  const auto options = x.options().dtype(c10::ScalarType::Float);
+  at::Tensor scale = numbers.scale, zero_point = numbers.zero_point;
+  if (!scale.defined()) scale = at::empty({runs.scales()}, options);
+  if (!zero_point.defined() && rule.zero_point != ZeroRule::kNone)
+    zero_point = at::empty({runs.scales()}, options);
+  job.numbers = {data_of(scale), data_of(zero_point)};
+  if (!find_by_pieces(job)) return false;
+  if (job.value != nullptr) quantize_pieces(job);
+  return true;
+}
+
+void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
+                    const at::Tensor& scale, const at::Tensor& zero_point,
+                    const at::Tensor& value) {
+  FusedJob job = job_of(x, runs, grid, value);
+  // Read only: the loops of this kind do not write numbers.
+  job.numbers = {
+      const_cast<float*>(scale.const_data_ptr<float>()),
+      zero_point.defined() ? const_cast<float*>(zero_point.const_data_ptr<float>()) : nullptr};
+  quantize_pieces(job);
+}
+
+}  // namespace laconic::kernel

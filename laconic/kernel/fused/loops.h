@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+#include "laconic/kernel/fused/rule.h"
+
+namespace laconic::kernel {
+
+// The loops of one thread.
+
+/// Finds the numbers of the runs [first, last), each of its own, and quantizes with them; writes
+/// them too where the job has room. @returns whether all elements were finite, else the results
+/// mean nothing.
+bool quantize_found_runs(const FusedJob& job, int64_t first, int64_t last);
+
+/// Quantizes the pieces [first, last) with the numbers that the job holds.
+void quantize_given_pieces(const FusedJob& job, int64_t first, int64_t last);
+
+/// Extremes of the pieces [first, last), by the job's statistic, into keys[first], ...
+void find_piece_keys(const FusedJob& job, int64_t first, int64_t last, RangeKeys* keys);
+
+/// Numbers of the scales whose extremes are given, [scales]. @returns as quantize_found_runs.
+bool find_numbers(const FusedJob& job, const RangeKeys* keys);
+
+}  // namespace laconic::kernel
