@@ -1,6 +1,8 @@
 #include "laconic/recipe/yaml_document.h"
 
 #include <c10/util/Exception.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/parser.h>
 
 #include <algorithm>
 #include <charconv>
@@ -80,9 +82,48 @@ class Checker {
   int nodes_ = 0;
 };
 
-std::vector<YAML::Node> load_all(const std::string& text, const std::string& where) {
+/// Where the first value of the document stands that is read last.
+class FirstValue : public YAML::EventHandler {
+ public:
+  const YAML::Mark& mark() const { return mark_; }
+
+  void OnDocumentStart(const YAML::Mark&) override { found_ = false; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { see(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { see(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                const std::string&) override {
+    see(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
+    see(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
+    see(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void see(const YAML::Mark& mark) {
+    if (!std::exchange(found_, true)) mark_ = mark;
+  }
+
+  YAML::Mark mark_;
+  bool found_ = false;
+};
+
+// Not YAML::LoadAll: a stray comma between documents makes it add empty ones for ever.
+YAML::Node load_one(const std::string& text, const std::string& where) {
   try {
-    return YAML::LoadAll(text);
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    FirstValue value;
+    if (parser.HandleNextDocument(value) && parser.HandleNextDocument(value))
+      fail_at(where, value.mark(), "a second document starts here: expected one recipe a file.");
+    return YAML::Load(text);
   } catch (const YAML::Exception& error) {
     fail_at(where, error.mark, "not YAML: " + error.msg + ".");
   }
@@ -109,15 +150,11 @@ YAML::Node parse_yaml(const std::string& text, const std::string& where) {
   TORCH_CHECK_VALUE(is_utf8(text, &bad_offset), where, ": byte ", bad_offset,
                     " is not UTF-8. Save the file as UTF-8.");
   check_brackets(text, where);
-  const std::vector<YAML::Node> documents = load_all(text, where);
-  TORCH_CHECK_VALUE(!documents.empty() && !documents[0].IsNull(), where,
+  const YAML::Node document = load_one(text, where);
+  TORCH_CHECK_VALUE(!document.IsNull(), where,
                     ": empty: expected a mapping. `laconic recipes w4a16` prints an example.");
-  if (documents.size() > 1) {
-    fail_at(where, documents[1].Mark(),
-            "a second document starts here: expected one recipe a file.");
-  }
-  Checker(where).check(documents[0], 0);
-  return documents[0];
+  Checker(where).check(document, 0);
+  return document;
 }
 
 MappingReader::MappingReader(const YAML::Node& node, std::string where, std::string what)

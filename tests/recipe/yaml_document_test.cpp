@@ -26,6 +26,8 @@ TEST(YamlDocument, EmptyTextIsRejected) {
 
 TEST(YamlDocument, SecondDocumentIsRejectedWhereItStarts) {
   expect_fault("a: 1\n---\nb: 2\n", {"r.yaml:3:1", "second document"});
+  expect_fault(", a: 1\n", {"r.yaml:1:1", "second document"});
+  expect_fault("a: 1\n,\n", {"r.yaml"});
 }
 
 TEST(YamlDocument, KeyThatComesTwiceIsRejected) {
