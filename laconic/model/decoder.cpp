@@ -166,13 +166,13 @@ DecoderConfig read_decoder(const Config& config, const DecoderDefaults& defaults
   if (result.heads % result.groups != 0)
     config.fail("num_key_value_heads",
                 "a divisor of num_attention_heads, " + std::to_string(result.heads));
-  const bool gives_head_dim =
-      config.has("head_dim") || (defaults.head_dim && !config.json().contains("head_dim"));
-  if (!gives_head_dim && result.hidden % result.heads != 0)
+  const std::optional<int64_t> default_head_dim =
+      config.json().contains("head_dim") ? std::nullopt : defaults.head_dim;
+  if (!config.has("head_dim") && !default_head_dim && result.hidden % result.heads != 0)
     config.fail("num_attention_heads",
                 "a divisor of hidden_size, " + std::to_string(result.hidden));
-  result.head_dim = config.integer_or(
-      "head_dim", gives_head_dim ? *defaults.head_dim : result.hidden / result.heads);
+  result.head_dim =
+      config.integer_or("head_dim", default_head_dim.value_or(result.hidden / result.heads));
   if (result.head_dim % 2 != 0)
     config.fail(config.has("head_dim") ? "head_dim" : "num_attention_heads",
                 "heads with an even number of features for rope, which are " +
