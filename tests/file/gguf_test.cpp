@@ -1,6 +1,5 @@
 #include "laconic/file/gguf/gguf.h"
 
-#include <cstdlib>
 #include <cstring>
 
 #include "laconic/file/gguf/block.h"
@@ -237,8 +236,7 @@ TEST(GgufBlocks, RefuseWhatDoesNotFit) {
 }
 
 TEST(GgufBlocks, TheGgufPackageGetsTheSameNumbers) {
-  const char* python = std::getenv("LACONIC_PYTHON");
-  if (python == nullptr) GTEST_SKIP() << "set LACONIC_PYTHON to a Python with the gguf package";
+  if (laconic::testing::python().empty()) GTEST_SKIP() << laconic::testing::kNoPython;
   const TemporaryDirectory directory;
   GgufWriter writer(directory / "x.gguf");
   writer.put("general.architecture", std::string("test"));
@@ -259,7 +257,7 @@ TEST(GgufBlocks, TheGgufPackageGetsTheSameNumbers) {
   }
   writer.commit();
   const auto result = laconic::testing::run_program(
-      {python, "-c",
+      {laconic::testing::python(), "-c",
        "import sys, numpy\nfrom gguf import GGUFReader, quants\n"
        "t = {x.name: x for x in GGUFReader(sys.argv[1]).tensors}\n"
        "for n in ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0']:\n"

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 
 #include "tests/testing/testing.h"
@@ -227,9 +226,7 @@ TEST(WriteSafetensors, AFullDiskLeavesNothing) {
 }
 
 TEST(WriteSafetensors, TheSafetensorsPackageReadsOurFiles) {
-  const char* python = std::getenv("LACONIC_PYTHON");
-  if (python == nullptr)
-    GTEST_SKIP() << "set LACONIC_PYTHON to a Python with the safetensors package";
+  if (laconic::testing::python().empty()) GTEST_SKIP() << laconic::testing::kNoPython;
   const TemporaryDirectory directory;
   const auto path = directory / "m.safetensors";
   write_safetensors(path,
@@ -239,7 +236,7 @@ TEST(WriteSafetensors, TheSafetensorsPackageReadsOurFiles) {
                      {"none", at::empty({0, 2})}},
                     {{"format", "pt"}});
   const auto result = laconic::testing::run_program(
-      {python, "-c",
+      {laconic::testing::python(), "-c",
        "import sys, torch\nfrom safetensors.torch import load_file\nt = load_file(sys.argv[1])\n"
        "assert torch.equal(t['a'], torch.arange(6.).reshape(2, 3))\n"
        "assert torch.equal(t['b'], torch.arange(5).bfloat16())\n"

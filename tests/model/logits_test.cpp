@@ -6,11 +6,10 @@ namespace {
 constexpr int kSkipped = 77;  // transformers is not installed
 
 TEST(Logits, OfEveryArchitectureEqualThoseOfTransformers) {
-  const char* python = std::getenv("LACONIC_PYTHON");
-  if (python == nullptr) GTEST_SKIP() << "set LACONIC_PYTHON to a Python with transformers";
+  if (testing::python().empty()) GTEST_SKIP() << testing::kNoPython;
   const auto program = testing::program().parent_path() / "laconic_logits";
   const auto result =
-      testing::run_program({python, "tests/model/compare_logits.py", program.string()});
+      testing::run_program({testing::python(), "tests/model/compare_logits.py", program.string()});
   if (result.exit_code == kSkipped) GTEST_SKIP() << result.output;
   EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
 }

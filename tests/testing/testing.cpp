@@ -63,6 +63,11 @@ std::filesystem::path program() {
   return configured != nullptr ? configured : repository() / "build/release/bin/laconic";
 }
 
+std::string python() {
+  const char* configured = std::getenv("LACONIC_PYTHON");
+  return configured != nullptr ? configured : "";
+}
+
 ProgramResult run_program(const std::vector<std::string>& command, double timeout_seconds) {
   const TemporaryDirectory directory;
   const auto output = directory / "out", errors = directory / "err";

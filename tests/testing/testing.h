@@ -52,6 +52,13 @@ inline constexpr const char* kNoData = "test data absent: set LACONIC_TEST_DATA"
 /// The program `laconic` of this build.
 std::filesystem::path program();
 
+/// The Python that has the packages of other implementations: $LACONIC_PYTHON; empty when that is
+/// unset or empty. Use: `if (testing::python().empty()) GTEST_SKIP() << testing::kNoPython;`
+std::string python();
+inline constexpr const char* kNoPython =
+    "no other implementation to compare with: set LACONIC_PYTHON to a Python with the packages of "
+    "tools/requirements/test.txt";
+
 /// Exit code and what was printed.
 struct ProgramResult {
   int exit_code = -1;

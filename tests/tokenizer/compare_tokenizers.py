@@ -4,9 +4,11 @@
 usage: compare_tokenizers.py PATH_OF_laconic_tokenize [--only NAME] [--keep DIRECTORY]
 
 Trains or builds a tokenizer of every kind on assets/text, runs both over real and hostile texts, and
-compares ids, ids with special tokens, and the decoded text. Prints a line a tokenizer; exit code 1 when any differs.
+compares ids, ids with special tokens, and the decoded text; then the same with fields that neither knows in the files: both pass
+over them or refuse them. Prints a line a tokenizer; exit code 1 when any differs.
 """
 import argparse
+import json
 import os
 import pathlib
 import subprocess
@@ -81,6 +83,47 @@ def compare(name, program, path, texts, expected):
     return bad
 
 
+def refused_alike(name, program, path, document, inside):
+    """A field that neither knows in the object at this path is refused by both."""
+    place = document
+    for step in inside:
+        place = place[step]
+    place["of another program"] = {"type": 1}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    del place["of another program"]
+    try:
+        Tokenizer.from_file(str(path))
+        theirs = False
+    except Exception:
+        theirs = True
+    ours = subprocess.run([program, str(path)], input=b"", capture_output=True).returncode != 0
+    where = ".".join(map(str, inside)) or "the file"
+    if ours and theirs:
+        return 0
+    print(f"{name}: unknown field in {where}: refused by us: {ours}, by the package: {theirs}")
+    return 1
+
+
+def compare_unknown_fields(zoo, program, directory, texts):
+    """Every kind of object once: with one more field the package gives the same ids, or refuses the file; so do we."""
+    bad, seen = 0, set()
+    for name, tokenizer in zoo:
+        document, closed = tokenizer_zoo.with_unknown_fields(json.loads(tokenizer.to_str()))
+        path = directory / f"{name}-unknown.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        read = Tokenizer.from_file(str(path))
+        read.no_truncation()
+        read.no_padding()
+        bad += compare(f"{name} with unknown fields", program, path, texts, [expected_json(read, text) for text in texts])
+        for inside in closed:
+            kind = tuple(step for step in inside if isinstance(step, str))
+            if kind not in seen:
+                seen.add(kind)
+                bad += refused_alike(name, program, path, document, inside)
+    print(f"unknown fields are refused in {len(seen)} places")
+    return bad
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
@@ -113,6 +156,9 @@ def main():
         part = name.split("-")[0] in ("normalizer", "split", "punctuation", "pre", "regex")
         texts = [text[:5000] for text in real] + hostile if part else real + hostile
         bad += compare(name, arguments.program, path, texts, [expected_json(tokenizer, text) for text in texts])
+    open_kinds = ("gpt2", "llama2", "metaspace-first", "bert-uncased", "spm-unigram-first", "normalizer-replace", "split-removed")
+    chosen = [(name, tokenizer) for name, tokenizer in zoo if name in open_kinds and arguments.only in name]
+    bad += compare_unknown_fields(chosen, arguments.program, directory, hostile)
     sys.exit(1 if bad else 0)
 
 

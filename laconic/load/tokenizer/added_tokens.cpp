@@ -45,7 +45,6 @@ size_t leading_space(std::string_view text) {
 
 AddedTokens::Token AddedTokens::read_token(const JsonField& field, const Normalizer& normalizer) {
   Token token;
-  field.expect_only("id content single_word lstrip rstrip normalized special");
   field.at("id").integer(0, UINT32_MAX);
   token.content = field.at("content").string();
   token.single_word = field.at("single_word").boolean();

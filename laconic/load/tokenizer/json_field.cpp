@@ -116,6 +116,10 @@ void JsonField::expect_only(std::string_view names) const {
   }
 }
 
+void JsonField::expect_single(const std::string& expected) const {
+  if (!value_->is_object() || value_->size() != 1) fail("an object with " + expected + " alone");
+}
+
 bool JsonField::is_null() const { return value_->is_null(); }
 bool JsonField::is_string() const { return value_->is_string(); }
 bool JsonField::is_array() const { return value_->is_array(); }

@@ -36,8 +36,8 @@ class JsonField {
   std::string string_or(const std::string& key, std::string_view otherwise) const;
   bool boolean_or(const std::string& key, bool otherwise) const;
 
-  /// Refuses a member of this object that is not among `names` (with spaces between): it may mean
-  /// something that changes ids. @throws c10::ValueError.
+  /// Refuses a member of this object that is not among `names` (with spaces between).
+  /// @throws c10::ValueError.
   void expect_only(std::string_view names) const;
 
   bool is_null() const;
@@ -46,6 +46,10 @@ class JsonField {
   const nlohmann::json& json() const { return *value_; }
   const std::string& where() const { return *where_; }
   const std::string& path() const { return path_; }
+
+  /// Refuses an object of other than one member: its name says what kind of thing it is.
+  /// @throws c10::ValueError.
+  void expect_single(const std::string& expected) const;
 
   /// @throws c10::ValueError "[tokenizer] FILE: PATH: expected ..., got .... hint".
   [[noreturn]] void fail(const std::string& expected, const std::string& hint = "") const;
@@ -61,28 +65,22 @@ class JsonField {
   std::string path_ = "$";
 };
 
-/// One row of a table of kinds: the name of "type", what makes the part, and the names of its
-/// fields (with spaces between).
+/// One row of a table of kinds: the name of "type", and what makes the part. Fields that nobody
+/// reads are passed over, as the `tokenizers` package does it.
 template <typename Part>
 struct Kind {
   const char* name;
   Part (*make)(const JsonField&);
-  const char* fields = "";
-
-  Part operator()(const JsonField& field) const {
-    field.expect_only(std::string("type ") + fields);
-    return make(field);
-  }
 };
 
 /// Makes the part whose row has the name that stands in `field`'s "type".
-/// @throws c10::ValueError for an unknown kind (lists the known ones) or an unknown field.
+/// @throws c10::ValueError for an unknown kind; lists the known ones.
 template <typename Part, size_t kCount>
 Part make_part(const JsonField& field, std::string_view what, const Kind<Part> (&kinds)[kCount]) {
   const JsonField type = field.at("type");
   std::vector<std::string> known;
   for (const auto& kind : kinds) {
-    if (type.string() == kind.name) return kind(field);
+    if (type.string() == kind.name) return kind.make(field);
     known.emplace_back(kind.name);
   }
   type.fail_unknown(what, known);

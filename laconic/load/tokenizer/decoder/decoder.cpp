@@ -167,16 +167,16 @@ Decoder make_sequence(const JsonField& field) {
 }
 
 constexpr Kind<Decoder> kKinds[] = {
-    {"Sequence", make_sequence, "decoders"},
-    {"ByteLevel", make_byte_level, "add_prefix_space trim_offsets use_regex"},
-    {"WordPiece", make_word_piece, "prefix cleanup"},
+    {"Sequence", make_sequence},
+    {"ByteLevel", make_byte_level},
+    {"WordPiece", make_word_piece},
     {"ByteFallback", make_byte_fallback},
     {"Fuse", make_fuse},
-    {"Strip", make_strip, "content start stop"},
-    {"Replace", make_replace, "pattern content"},
-    {"Metaspace", make_metaspace, "replacement prepend_scheme split add_prefix_space str_rep"},
-    {"BPEDecoder", make_bpe, "suffix"},
-    {"CTC", make_ctc, "pad_token word_delimiter_token cleanup"},
+    {"Strip", make_strip},
+    {"Replace", make_replace},
+    {"Metaspace", make_metaspace},
+    {"BPEDecoder", make_bpe},
+    {"CTC", make_ctc},
 };
 
 }  // namespace

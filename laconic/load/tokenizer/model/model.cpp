@@ -6,13 +6,10 @@ namespace laconic::tokenizer {
 namespace {
 
 constexpr Kind<std::unique_ptr<const Model>> kKinds[] = {
-    {"BPE", make_bpe,
-     "vocab merges dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk "
-     "byte_fallback ignore_merges"},
-    {"Unigram", make_unigram, "vocab unk_id byte_fallback"},
-    {"WordPiece", make_word_piece,
-     "vocab unk_token continuing_subword_prefix max_input_chars_per_word"},
-    {"WordLevel", make_word_level, "vocab unk_token"},
+    {"BPE", make_bpe},
+    {"Unigram", make_unigram},
+    {"WordPiece", make_word_piece},
+    {"WordLevel", make_word_level},
 };
 
 // Old files have no "type"; what is in them tells the kind.
@@ -38,7 +35,7 @@ std::unique_ptr<const Model> make_model(const JsonField& field) {
   if (field.find("type")) return make_part(field, "model", kKinds);
   const std::string_view name = old_kind(field);
   for (const auto& kind : kKinds) {
-    if (name == kind.name) return kind(field);
+    if (name == kind.name) return kind.make(field);
   }
   field.fail("a model with a type");
 }

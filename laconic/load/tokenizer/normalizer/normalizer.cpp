@@ -162,19 +162,19 @@ Normalizer make_sequence(const JsonField& field) {
 }
 
 constexpr Kind<Normalizer> kKinds[] = {
-    {"Sequence", make_sequence, "normalizers"},
+    {"Sequence", make_sequence},
     {"NFC", make_normal_form<NormalForm::kNfc>},
     {"NFD", make_normal_form<NormalForm::kNfd>},
     {"NFKC", make_normal_form<NormalForm::kNfkc>},
     {"NFKD", make_normal_form<NormalForm::kNfkd>},
     {"Lowercase", make_lowercase},
-    {"Strip", make_strip, "strip_left strip_right"},
+    {"Strip", make_strip},
     {"StripAccents", make_strip_accents},
-    {"Prepend", make_prepend, "prepend"},
-    {"Replace", make_replace, "pattern content"},
-    {"BertNormalizer", make_bert, "clean_text handle_chinese_chars lowercase strip_accents"},
+    {"Prepend", make_prepend},
+    {"Replace", make_replace},
+    {"BertNormalizer", make_bert},
     {"Nmt", make_nmt},
-    {"Precompiled", make_precompiled, "precompiled_charsmap"},
+    {"Precompiled", make_precompiled},
     {"ByteLevel", make_byte_level},
 };
 

@@ -12,13 +12,15 @@ int64_t read_id(const JsonField& field) { return field.integer(0, UINT32_MAX); }
 using TemplatePiece = std::optional<std::vector<int64_t>>;
 
 TemplatePiece read_piece(const JsonField& field, const JsonField& tokens) {
+  const std::string expected = "\"SpecialToken\" or \"Sequence\"";
+  field.expect_single(expected);
   if (const auto sequence = field.find("Sequence")) {
     const JsonField id = sequence->at("id");
     if (id.string() != "A") id.fail("\"A\"", "A single text has no sequence B.");
     return std::nullopt;
   }
   const auto special = field.find("SpecialToken");
-  if (!special) field.fail("an object with \"SpecialToken\" or \"Sequence\"");
+  if (!special) field.fail("an object with " + expected);
   std::vector<int64_t> ids;
   for (const JsonField& id : tokens.at(special->at("id").string()).at("ids").items())
     ids.push_back(read_id(id));
@@ -62,11 +64,9 @@ PostProcessor make_sequence(const JsonField& field) {
 }
 
 constexpr Kind<PostProcessor> kKinds[] = {
-    {"TemplateProcessing", make_template, "single pair special_tokens"},
-    {"BertProcessing", make_bert, "sep cls"},
-    {"RobertaProcessing", make_bert, "sep cls trim_offsets add_prefix_space"},
-    {"ByteLevel", make_nothing, "add_prefix_space trim_offsets use_regex"},
-    {"Sequence", make_sequence, "processors"},
+    {"TemplateProcessing", make_template}, {"BertProcessing", make_bert},
+    {"RobertaProcessing", make_bert},      {"ByteLevel", make_nothing},
+    {"Sequence", make_sequence},
 };
 
 }  // namespace

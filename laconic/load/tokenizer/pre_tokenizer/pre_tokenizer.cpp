@@ -186,18 +186,18 @@ PreTokenizer make_sequence(const JsonField& field) {
 }
 
 constexpr Kind<PreTokenizer> kKinds[] = {
-    {"Sequence", make_sequence, "pretokenizers"},
-    {"ByteLevel", make_byte_level, "add_prefix_space trim_offsets use_regex"},
-    {"Split", make_split, "pattern behavior invert"},
+    {"Sequence", make_sequence},
+    {"ByteLevel", make_byte_level},
+    {"Split", make_split},
     {"Whitespace", make_whitespace},
     {"WhitespaceSplit", make_whitespace_split},
     {"BertPreTokenizer", make_bert},
-    {"Metaspace", make_metaspace, "replacement prepend_scheme split add_prefix_space str_rep"},
-    {"Digits", make_digits, "individual_digits"},
-    {"Punctuation", make_punctuation, "behavior"},
-    {"CharDelimiterSplit", make_delimiter, "delimiter"},
+    {"Metaspace", make_metaspace},
+    {"Digits", make_digits},
+    {"Punctuation", make_punctuation},
+    {"CharDelimiterSplit", make_delimiter},
     {"UnicodeScripts", make_unicode_scripts},
-    {"FixedLength", make_fixed_length, "length"},
+    {"FixedLength", make_fixed_length},
 };
 
 }  // namespace

@@ -81,11 +81,13 @@ int Pattern::Compiled::search_with_stack(std::string_view text, size_t from,
 }
 
 Pattern Pattern::read(const JsonField& field) {
+  const std::string expected = "\"String\" or \"Regex\"";
+  field.expect_single(expected);
   if (const auto text = field.find("String")) return literal(text->string());
   if (const auto expression = field.find("Regex")) {
     return regex(expression->string(), field.where() + ": " + field.path());
   }
-  field.fail("an object with \"String\" or \"Regex\"");
+  field.fail("an object with " + expected);
 }
 
 Pattern Pattern::literal(std::string text) {
