@@ -78,7 +78,7 @@ function(laconic_test name)
   _laconic_reuse_precompiled(${target} MODULES)
   add_test(NAME ${name} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
-    ENVIRONMENT "LACONIC_PROGRAM=$<TARGET_FILE_DIR:${target}>/laconic")
+    ENVIRONMENT "LACONIC_PROGRAM=$<TARGET_FILE_DIR:${target}>/laconic;GOMP_SPINCOUNT=10000")  # as laconic/cli/main.cpp
 endfunction()
 
 function(laconic_fuzz_target name)

@@ -11,4 +11,6 @@ if ! "$LACONIC_PYTHON" -c "import importlib.util, sys; sys.exit(importlib.util.f
   echo "skipped: $LACONIC_PYTHON has no package $module"
   exit 77
 fi
+GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}" # as laconic/cli/main.cpp: two tests at a time share the cores
+export GOMP_SPINCOUNT
 cd "$(dirname "$0")" && exec "$LACONIC_PYTHON" "$@"
