@@ -21,12 +21,4 @@ void check_finite(const std::string& where, const std::string& name, const at::T
       "]: expected finite numbers. The checkpoint is damaged or its training diverged.");
 }
 
-void check_finite(const LanguageModel& model) {
-  for (const graph::Node& node : model.graph.nodes) {
-    if (node.kind != graph::NodeKind::kParameter) continue;
-    check_finite(model.directory.string(), node.target, model.parameters->get(node.target));
-    model.parameters->release(node.target);
-  }
-}
-
 }  // namespace laconic

@@ -4,6 +4,7 @@
 
 #include "laconic/base/atomic_file.h"
 #include "laconic/file/json/json.h"
+#include "laconic/load/native/native_parameters.h"
 #include "laconic/load/native/stored.h"
 #include "tests/testing/testing.h"
 
@@ -210,6 +211,15 @@ TEST_F(Damaged, BadNumbersAreFoundWhenTheyAreRead) {
   native = NativeDirectory::open(directory_ / "out");
   expect_error<c10::ValueError>([&] { native->codes(native->layers()[0]); },
                                 {"layer a", "-7 to 7", "-8"});
+}
+
+TEST_F(Damaged, AScaleThatCarriesCodesBeyondFloatIsFoundWhenTheWeightIsRead) {
+  auto tensors = native_tensors(all_[0].layer, all_[0].codes, all_[0].parameters);
+  tensors[1].second = at::full_like(tensors[1].second, 3e38);
+  rewrite(tensors);
+  const NativeParameters parameters(NativeDirectory::open(directory_ / "out"), /*resident=*/true);
+  expect_error<c10::ValueError>([&] { parameters.get("a.weight"); },
+                                {"out", "a.weight", "NaN or infinite"});
 }
 
 TEST_F(Damaged, AStoredWeightBesideItsCodesIsRefused) {

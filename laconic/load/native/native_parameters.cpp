@@ -1,5 +1,6 @@
 #include "laconic/load/native/native_parameters.h"
 
+#include "laconic/load/check_finite.h"
 #include "laconic/load/native/stored.h"
 
 namespace laconic {
@@ -21,6 +22,7 @@ NativeParameters::NativeParameters(std::shared_ptr<const NativeDirectory> native
 
 at::Tensor NativeParameters::dequantized(const NativeLayer& layer) const {
   const auto weight = native_->dequantized(layer);
+  check_finite(native_->path().string(), weight_of(layer), weight);
   return layer.transposed ? weight.t() : weight;
 }
 
