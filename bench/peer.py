@@ -4,6 +4,7 @@ Needs: pip install -r tools/requirements/bench.txt. Three things of the package 
 data sets (they come from a hub), the device "cuda" that its block-wise loop names, and its perplexity (perplexity() below
 counts the predictions that laconic counts).
 """
+import argparse
 import math
 import os
 import sys
@@ -21,6 +22,22 @@ def choose_python():
     chosen = os.environ.get("LACONIC_PYTHON") or (str(environment) if environment.exists() else "")
     if chosen and os.path.abspath(chosen) != os.path.abspath(sys.executable):
         os.execv(chosen, [chosen, *sys.argv])
+
+
+def parser(description, windows):
+    """The options that scripts share which compare language models."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("model", "calibration", "evaluation"):
+        options.add_argument(name)
+    options.add_argument("--windows", type=int, default=windows)
+    options.add_argument("--evaluation-windows", type=int, default=100)
+    options.add_argument("--length", type=int, default=512)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--program", default=ROOT / "build/release/bin/laconic")
+    options.add_argument("--without-peer", action="store_true")
+    options.add_argument("--json", action="store_true")
+    options.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return options
 
 
 def token_ids(model, path):

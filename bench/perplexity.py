@@ -10,7 +10,6 @@ same rule. A quantizer is threshold:statistic of ours; the package's own setting
 absmax / 2^(b-1)). FILE keeps the package's figures (JSON, cell to perplexity): cells in it are not run again, new ones are
 added. Needs for the package: pip install -r tools/requirements/bench.txt.
 """
-import argparse
 import json
 import os
 import subprocess
@@ -87,20 +86,10 @@ def theirs_kept(cell, options, calibration):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("model", "calibration", "evaluation"):
-        parser.add_argument(name)
+    parser = peer.parser(__doc__, windows=32)
     parser.add_argument("--cells", default=",".join(CELLS))
     parser.add_argument("--quantizers", default="full_range:absmax")
-    parser.add_argument("--windows", type=int, default=32)
-    parser.add_argument("--evaluation-windows", type=int, default=100)
-    parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--program", default=peer.ROOT / "build/release/bin/laconic")
     parser.add_argument("--peer")
-    parser.add_argument("--without-peer", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

@@ -10,7 +10,6 @@ to the last byte written, without the start of the program and without Python's 
 largest resident set of the whole process up to there. Evaluation: the same windows, the package in the faster of batches of 1
 and 8, with plain linear layers in place of its quantized ones. Needs: pip install -r tools/requirements/bench.txt.
 """
-import argparse
 import json
 import os
 import subprocess
@@ -101,18 +100,8 @@ def print_table(result):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("model", "calibration", "evaluation"):
-        parser.add_argument(name)
+    parser = peer.parser(__doc__, windows=128)
     parser.add_argument("--recipe", default="w4a16-g128-gptq", choices=CELLS)
-    parser.add_argument("--windows", type=int, default=128)
-    parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--evaluation-windows", type=int, default=100)
-    parser.add_argument("--program", default=peer.ROOT / "build/release/bin/laconic")
-    parser.add_argument("--without-peer", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

@@ -9,25 +9,6 @@
 namespace laconic {
 namespace {
 
-nlohmann::json report_of(const EngineReport& report) {
-  auto layers = nlohmann::json::array();
-  for (const LayerReport& layer : report.layers) {
-    layers.push_back({{"name", layer.name},
-                      {"weight", layer.weight_spec},
-                      {"signal_to_noise_db", layer.signal_to_noise_db},
-                      {"output_error", layer.output_error},
-                      {"seconds", layer.seconds},
-                      {"notes", layer.notes}});
-  }
-  return {{"layers", layers},
-          {"load_seconds", report.load_seconds},
-          {"calibrate_seconds", report.calibrate_seconds},
-          {"solve_seconds", report.solve_seconds},
-          {"write_seconds", report.write_seconds},
-          {"total_seconds", report.total_seconds},
-          {"peak_bytes", report.peak_bytes}};
-}
-
 nlohmann::json to_json(const QuantizeCommand& command, const QuantizeOutcome& outcome,
                        const Recipe& recipe) {
   auto exports = nlohmann::json::array();
@@ -50,7 +31,7 @@ nlohmann::json to_json(const QuantizeCommand& command, const QuantizeOutcome& ou
           {"resumed", outcome.resumed},
           {"seconds", outcome.seconds},
           {"peak_bytes", peak_resident_bytes()},
-          {"report", report_of(outcome.report)}};
+          {"report", to_json(outcome.report)}};
 }
 
 std::string readable(const QuantizeCommand& command, const QuantizeOutcome& outcome,

@@ -6,24 +6,15 @@
 #include "laconic/file/safetensors/safetensors.h"
 #include "laconic/graph/run.h"
 #include "laconic/solve/solve.h"
-#include "tests/testing/testing.h"
+#include "tests/calibrate/small_model.h"
 
 namespace laconic {
 namespace {
 
 using laconic::testing::expect_error;
+using laconic::testing::some_windows;
 using laconic::testing::TemporaryDirectory;
-
-const LanguageModel& tiny() {
-  static const LanguageModel model =
-      load_language_model(laconic::testing::repository() / "assets/tiny-lm", {.resident = false});
-  return model;
-}
-
-at::Tensor some_windows() {
-  at::manual_seed(7);
-  return at::randint(0, tiny().vocabulary_size, {5, 24}, at::kLong);
-}
+using laconic::testing::tiny;
 
 const QuantSpec kWeight = QuantSpec{}.let(PerChannel{.axis = 0});
 const QuantSpec kSymmetric = QuantSpec{}.let(Scale(StaticScale{}));

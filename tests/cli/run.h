@@ -21,6 +21,20 @@ inline ProgramResult run(std::vector<std::string> arguments) {
   return run_program(arguments);
 }
 
+/// Runs the program, which must do its work.
+inline void run_done(const std::vector<std::string>& arguments) {
+  const auto result = run(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.errors;
+}
+
+/// What a script of tests/readers prints about files of ours; it must find them right.
+inline std::string read_with(const std::string& script, std::vector<std::string> files) {
+  files.insert(files.begin(), {python(), "tests/readers/" + script});
+  const auto result = run_program(files);
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
+  return result.output;
+}
+
 /// With --json added: what is printed must be one object and nothing else.
 inline nlohmann::json run_json(std::vector<std::string> arguments) {
   arguments.emplace_back("--json");
@@ -29,6 +43,12 @@ inline nlohmann::json run_json(std::vector<std::string> arguments) {
   auto json = nlohmann::json::parse(result.output, nullptr, /*allow_exceptions=*/false);
   EXPECT_TRUE(json.is_object()) << result.output;
   return json;
+}
+
+/// On the small evaluation text, in the windows of the model's page.
+inline double perplexity(const std::string& model) {
+  return run_json({"evaluate", "perplexity", model, "--text", kEvaluationText, "--context", "256"})
+      .value("perplexity", 0.0);
 }
 
 /// The program fails with one message that holds every word, and prints nothing else.

@@ -1,24 +1,17 @@
 // Static activations from the recipe to the export.
-#include <cstdlib>
-#include <nlohmann/json.hpp>
-
-#include "tests/testing/testing.h"
+#include "tests/cli/run.h"
 
 namespace laconic::testing {
 namespace {
 
-const std::string kModel = "assets/tiny-lm", kText = "assets/text/evaluation.txt",
-                  kCalibration = "assets/text/calibration.txt";
-
 std::string quantize(const TemporaryDirectory& directory, const std::string& name,
                      const std::vector<std::string>& settings) {
   const std::string out = (directory / name).string();
-  std::vector<std::string> command = {program().string(),
-                                      "quantize",
-                                      kModel,
+  std::vector<std::string> command = {"quantize",
+                                      kTinyLm,
                                       "--quiet",
                                       "--calibration",
-                                      kCalibration,
+                                      kCalibrationText,
                                       "--out",
                                       out,
                                       "--set",
@@ -26,17 +19,8 @@ std::string quantize(const TemporaryDirectory& directory, const std::string& nam
                                       "--set",
                                       "calibration.length=256"};
   command.insert(command.end(), settings.begin(), settings.end());
-  const auto result = run_program(command);
-  EXPECT_EQ(result.exit_code, 0) << result.errors;
+  run_done(command);
   return out;
-}
-
-double perplexity(const std::string& model) {
-  const auto result = run_program({program().string(), "evaluate", "perplexity", model, "--text",
-                                   kText, "--context", "256", "--json", "--quiet"});
-  EXPECT_EQ(result.exit_code, 0) << result.errors;
-  return result.exit_code == 0 ? nlohmann::json::parse(result.output).at("perplexity").get<double>()
-                               : 0;
 }
 
 const std::vector<std::string> kStatic = {"--recipe", "w8a8-static"};
@@ -59,27 +43,19 @@ TEST(StaticInputs, EightBitsLoseLittleAndFourMore) {
 
 TEST(StaticInputs, NeedACalibrationText) {
   const TemporaryDirectory directory;
-  const auto result = run_program({program().string(), "quantize", kModel, "--recipe",
-                                   "w8a8-static", "--out", (directory / "q").string()});
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.errors, ::testing::HasSubstr("static scale of inputs"));
-  EXPECT_THAT(result.errors, ::testing::HasSubstr("--calibration"));
+  expect_failure({"quantize", kTinyLm, "--recipe", "w8a8-static", "--out", directory / "q"}, 2,
+                 {"static scale of inputs", "--calibration"});
 }
 
 TEST(StaticInputs, TheExportedScalesAreReadByCompressedTensors) {
-  const char* python = std::getenv("LACONIC_PYTHON");
-  if (python == nullptr || *python == 0)
-    GTEST_SKIP() << "set LACONIC_PYTHON to a Python with compressed-tensors";
+  if (python().empty()) GTEST_SKIP() << kNoPython;
   const TemporaryDirectory directory;
   for (const auto& settings : {kStatic, kUnsigned}) {
     const std::string out = quantize(directory, "q" + std::to_string(settings.size()), settings);
     const std::string folder = out + "-ct";
-    const auto exported = run_program(
-        {program().string(), "export", out, "--format", "compressed-tensors", "--out", folder});
-    EXPECT_EQ(exported.exit_code, 0) << exported.errors;
-    const auto read = run_program({python, "tests/readers/check_static_inputs.py", out, folder});
-    EXPECT_EQ(read.exit_code, 0) << read.output << read.errors;
-    EXPECT_THAT(read.output, ::testing::HasSubstr("42 inputs are quantized alike"));
+    run_done({"export", out, "--format", "compressed-tensors", "--out", folder});
+    EXPECT_THAT(read_with("check_static_inputs.py", {out, folder}),
+                ::testing::HasSubstr("42 inputs are quantized alike"));
   }
 }
 
