@@ -12,9 +12,7 @@ namespace laconic {
 namespace {
 
 using testing::expect_error;
-using testing::kNoData;
 using testing::repository;
-using testing::test_data;
 
 const LanguageModel& tiny_lm() {
   static const LanguageModel model = load_language_model(repository() / "assets/tiny-lm");
@@ -190,49 +188,6 @@ TEST(Text, FaultsOfATextAreNamed) {
   dumb.tokenizer = nullptr;
   std::ofstream(path) << "abc";
   expect_error<c10::ValueError>([&] { read_tokens(dumb, path); }, {"no tokenizer"});
-}
-
-struct Published {
-  const char *model, *text;
-  PerplexityOptions options;
-  double perplexity;
-};
-
-void expect_published(const Published& row) {
-  const auto directory = test_data(row.model), text = test_data(row.text);
-  if (directory.empty() || text.empty()) GTEST_SKIP() << kNoData;
-  const LanguageModel model = load_language_model(directory);
-  const auto result = evaluate_perplexity(model, read_tokens(model, text), row.options);
-  expect_near(result.perplexity, row.perplexity);
-}
-
-TEST(PublishedFigure, Stories260k) {
-  expect_published(
-      {"stories260k", "tinystories/eval.txt", {.context = 256, .bos = BosPolicy::kWindow}, 5.4206});
-}
-
-TEST(PublishedFigure, BabyLlama105) {
-  expect_published({"babyllama-105",
-                    "tinystories/eval.txt",
-                    {.context = 256, .bos = BosPolicy::kWindow},
-                    2.6050});
-}
-
-TEST(PublishedFigure, ShakespeareGpt2OnTheLastCharactersOfItsText) {
-  const auto directory = test_data("shakespeare-gpt2"),
-             text = test_data("tinyshakespeare/input.txt");
-  if (directory.empty() || text.empty()) GTEST_SKIP() << kNoData;
-  std::ifstream file(text, std::ios::binary);
-  std::string all((std::istreambuf_iterator<char>(file)), {});
-  const LanguageModel model = load_language_model(directory);
-  const auto tokens = model.tokenizer->encode(std::string_view(all).substr(all.size() - 111540));
-  expect_near(evaluate_perplexity(model, tokens, {.context = 96}).perplexity, 7.1071);
-}
-
-TEST(PublishedFigure, DocsLm) {
-  // Two minutes: only when asked for.
-  if (std::getenv("LACONIC_SLOW_TESTS") == nullptr) GTEST_SKIP() << "slow: set LACONIC_SLOW_TESTS";
-  expect_published({"docs-lm", "docs-text/evaluation.txt", {.context = 512}, 12.1835});
 }
 
 }  // namespace

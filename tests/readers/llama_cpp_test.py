@@ -20,13 +20,13 @@ import torch  # noqa: E402
 import models  # noqa: E402
 import native  # noqa: E402
 from check_gguf import log_softmax  # noqa: E402
-from program import EVALUATION, ROOT, Laconic  # noqa: E402
+from program import EVALUATION, ROOT, run_tests  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/tokenizer"))
 import tokenizer_zoo  # noqa: E402
 from hostile_texts import hostile_texts  # noqa: E402
 
-LACONIC = None  # set by main
+LACONIC = None  # set by run_tests
 TINY = ROOT / "assets/tiny-lm"
 CONTEXT, WINDOWS = 256, 8
 # llama.cpp rounds the inputs of a quantized product to 8 bits: the same weights differ by this much.
@@ -205,11 +205,5 @@ class Tokens(unittest.TestCase):
         self.assertFalse((directory / "model.gguf").exists())
 
 
-def main():
-    global LACONIC
-    LACONIC = Laconic(sys.argv[1])
-    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
-
-
 if __name__ == "__main__":
-    main()
+    run_tests(globals())

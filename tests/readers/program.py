@@ -1,10 +1,20 @@
 """Runs the program `laconic` for the tests with real readers."""
 import json
+import os
 import pathlib
 import subprocess
+import sys
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(os.environ.get("LACONIC_TEST_DATA", ROOT.parent / "shared/data"))  # real models, not in the repository
 CALIBRATION, EVALUATION = (ROOT / "assets/text" / f"{name}.txt" for name in ("calibration", "evaluation"))
+
+
+def run_tests(module):
+    """unittest.main of a script whose first argument is the program's directory: its LACONIC runs that program."""
+    module["LACONIC"] = Laconic(sys.argv[1])
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
 
 
 class Laconic:
@@ -22,8 +32,8 @@ class Laconic:
             raise AssertionError(f"laconic {' '.join(map(str, arguments))}: exit code {result.returncode}\n{result.stderr}")
         return result.stdout
 
-    def perplexity(self, model, context, windows, *options):
-        return json.loads(self.done("evaluate", "perplexity", model, "--text", EVALUATION, "--context", context, "--windows", windows,
+    def perplexity(self, model, context, windows, *options, text=EVALUATION):
+        return json.loads(self.done("evaluate", "perplexity", model, "--text", text, "--context", context, "--windows", windows,
                                     "--json", "--quiet", *options))["perplexity"]
 
     def tokenize(self, path, texts):
