@@ -22,7 +22,9 @@ class PublishedFigure : public ::testing::Test {
   const std::vector<std::string> bos_ = {"--context", "256", "--bos", "window"};
 };
 
-TEST_F(PublishedFigure, OfALlamaThatTellsStories) { expect("stories260k", stories_, 5.42063, bos_); }
+TEST_F(PublishedFigure, OfALlamaThatTellsStories) {
+  expect("stories260k", stories_, 5.42063, bos_);
+}
 
 TEST_F(PublishedFigure, OfALlamaOfCharacters) { expect("babyllama-105", stories_, 2.6050, bos_); }
 

@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 import unittest
 
@@ -25,6 +26,9 @@ import check_gguf  # noqa: E402
 import models  # noqa: E402
 import native  # noqa: E402
 from program import CALIBRATION, DATA, EVALUATION, ROOT, run_tests  # noqa: E402
+
+sys.path.insert(0, str(ROOT / "tests/tokenizer"))
+import tokenizer_zoo  # noqa: E402
 
 LACONIC = None  # set by run_tests
 GROUP = ["--set", "weight.group_size=32"]  # the small models' rows have 64 and 96 weights
@@ -41,12 +45,11 @@ VARIANT_RECIPES = {"w8a16", "gguf-q4_1"}
 ASYMMETRIC = ["--set", "weight.signed=false", "--set", "weight.zero_point=integer", "--set", "weight.statistic=min_max",
               "--set", "weight.threshold=code_count"]
 # Real models: calibration text, evaluation text, recipe -> options. docs-lm is bfloat16 in four shards; the rows of stories260k have
-# 64 and 172 weights; shakespeare-gpt2 has transposed weights.
+# 64 and 172 weights.
 STORIES = ("tinystories/calib.txt", "tinystories/eval.txt")
 REAL = {
     "babyllama-105": (*STORIES, {"w4a16-g128-gptq": GROUP, "gguf-q4_0-gptq": [], "w8a8-static": []}),
     "stories260k": (*STORIES, {"w4a16-gptq": [], "w4a16-g128-gptq": ["--set", "weight.group_size=4"]}),
-    "shakespeare-gpt2": ("tinyshakespeare/input.txt", "tinyshakespeare/input.txt", {"gguf-q4_0-gptq": [], "gguf-q8_0": []}),
     "docs-lm": ("docs-text/calibration.txt", "docs-text/evaluation.txt", {"gguf-q4_0-gptq": []}),
 }
 HEAD = """rules:
@@ -80,13 +83,20 @@ def compressed_model(folder, dequantized=False):
     return model
 
 
+def token_ids(folder, text):
+    if not (folder / "tokenizer.json").exists():
+        from sentencepiece import SentencePieceProcessor
+
+        return SentencePieceProcessor(model_file=str(folder / "tokenizer.model")).EncodeAsIds(text)
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+
+
 @torch.no_grad()
 def perplexity(model, folder, context, windows, text):
     """As `laconic evaluate perplexity` has it: windows without overlap, every token but the first predicted."""
-    from tokenizers import Tokenizer
-
-    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text.read_text(), add_special_tokens=False).ids
-    ids = torch.tensor(ids[:context * windows]).view(windows, context)
+    ids = torch.tensor(token_ids(folder, text.read_text())[:context * windows]).view(windows, context)
     logits = model(input_ids=ids).logits[:, :-1].double()
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).exp().item()
 
@@ -119,6 +129,8 @@ class Exports(unittest.TestCase):
         self.assertEqual(types, expected_types)
         found.pop("rope_freqs.weight", None)
         expected = check_gguf.expected_weights(keys["general.architecture"], keys, native.dense_weights(directory))
+        if "output.weight" not in found and "output.weight" in expected:  # stored though it is tied
+            np.testing.assert_array_equal(expected.pop("output.weight"), expected["token_embd.weight"])
         self.assertEqual(set(found), set(expected))
         self.check_same(found, expected)
 
@@ -139,7 +151,7 @@ class Exports(unittest.TestCase):
         self.assertLess(abs(ours / theirs - 1), tolerance, f"{ours} {theirs}")
 
     def check_recipe(self, model, recipe, options, text=EVALUATION):
-        formats = (["gguf"] if recipe in GGUF_TYPES and model.name != "opt" else []) + \
+        formats = (["gguf"] if recipe in GGUF_TYPES and "opt" not in model.name else []) + \
                   (["compressed-tensors"] if recipe != "gguf-q4_1" and "gpt2" not in model.name else [])
         with self.subTest(model=model.name, recipe=recipe):
             directory = self.quantized(model, recipe, *options, formats=formats)
@@ -159,6 +171,25 @@ class Exports(unittest.TestCase):
         shutil.copytree(ROOT / "assets/tiny-lm", self.root / "tiny-lm")
         for recipe, options in RECIPES.items():
             self.check_recipe(self.root / "tiny-lm", recipe, options[2:] if options[:2] == GROUP else options)
+
+    def test_a_quantized_gpt2_is_what_transformers_makes_of_its_weights(self):
+        from transformers import AutoModelForCausalLM
+
+        model, text = DATA / "shakespeare-gpt2", DATA / "tinyshakespeare/input.txt"
+        if not model.exists():
+            self.skipTest(f"no test data in {DATA}: set LACONIC_TEST_DATA")
+        directory = self.quantized(model, "w4a16-g128-gptq", "--calibration", text, *GPTQ[2:], *GROUP)
+        reference = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+        dense = {name: torch.tensor(weight) for name, weight in native.dense_weights(directory).items()}
+        self.assertEqual(reference.load_state_dict(dense, strict=False).unexpected_keys, [])
+        ours, theirs = LACONIC.perplexity(directory, 64, 4, text=text), perplexity(reference, directory, 64, 4, text)
+        self.assertLess(abs(ours / theirs - 1), 1e-4, f"{ours} {theirs}")
+
+    def test_models_stored_otherwise_are_read_bit_for_bit(self):
+        tokenizer_zoo.SENTENCE_MODELS = {"bpe": tokenizer_zoo.SENTENCE_MODELS["spm-bpe-llama"]}
+        ((_, sentencepiece),) = tokenizer_zoo.sentence_models(ROOT, self.root)
+        for name in models.store_otherwise(self.root, sentencepiece):
+            self.check_recipe(self.root / name, "gguf-q4_0-gptq", GPTQ)
 
     def test_real_models_are_read_bit_for_bit(self):
         if not (DATA / "stories260k").exists():

@@ -54,6 +54,46 @@ def make_models(out, tokenizer):
     return list(models)
 
 
+def store_otherwise(root, sentencepiece):
+    """Copies of models in the other ways that files of them are found in; gives the names of the copies."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    def save(folder, tensors, file="model.safetensors"):
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+
+    def in_float16(folder, tensors):
+        save(folder, {name: tensor.half() for name, tensor in tensors.items()})
+
+    def in_shards(folder, tensors):
+        (folder / "model.safetensors").unlink()
+        files = {name: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, name in enumerate(sorted(tensors))}
+        for file in set(files.values()):
+            save(folder, {name: tensors[name] for name in files if files[name] == file}, file)
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+
+    def with_the_tied_head(folder, tensors):
+        save(folder, {**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()})
+
+    def as_first_published(folder, tensors):
+        old = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+        masks = {f"h.{i}.attn.bias": torch.ones(1, 1, 256, 256).tril() for i in range(2)}
+        save(folder, {**old, **masks})
+
+    def with_sentencepiece(folder, tensors):
+        for file in folder.glob("tokenizer*"):
+            file.unlink()
+        shutil.copy(sentencepiece, folder / "tokenizer.model")
+
+    names = []
+    for model, change in (("gptneox", in_float16), ("opt", in_float16), ("opt", in_shards), ("llama", with_the_tied_head),
+                          ("gpt2", as_first_published), ("llama", with_sentencepiece)):
+        names.append(f"{model}-{change.__name__.replace('_', '-')}")
+        folder = shutil.copytree(root / model, root / names[-1])
+        change(folder, load_file(folder / "model.safetensors"))
+    return names
+
+
 def write_logits(directory, out):
     import numpy
     import torch

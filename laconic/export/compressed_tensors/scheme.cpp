@@ -129,7 +129,7 @@ std::vector<std::string> scheme_obstacles(const NativeLayer& layer) {
   if (layer.transposed) {
     found.emplace_back(
         "is stored [in, out] (a Conv1D, not a Linear), which clients of compressed-tensors do not "
-        "decompress. The nearest format that works is gguf");
+        "decompress. The nearest format that works is gguf (where the activation is a GELU)");
   }
   const bool integer_zero = std::holds_alternative<NoZeroPoint>(layer.weight.zero_point) ||
                             std::holds_alternative<IntegerZeroPoint>(layer.weight.zero_point);

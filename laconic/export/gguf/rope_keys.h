@@ -6,7 +6,9 @@
 namespace laconic {
 
 /// The end of every sentence about what GGUF cannot hold.
-inline constexpr const char* kNearest = "The nearest format that works is compressed-tensors.";
+inline constexpr const char* kNearest =
+    "The nearest format that works is compressed-tensors (not for GPT-2, whose layers are "
+    "transposed).";
 
 struct RopeFacts {
   int64_t head_dim = 0;
