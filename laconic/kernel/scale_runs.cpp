@@ -4,10 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <functional>
-#include <limits>
 #include <vector>
 
 #include "laconic/kernel/targets.h"
@@ -27,11 +24,6 @@ struct Affine {
   float scale, zero_point, q_min, q_max;
   bool has_zero_point;
 };
-struct RunExtremes {
-  float low, high;
-  bool is_finite;
-};
-
 }  // namespace laconic::kernel
 #endif
 
@@ -89,29 +81,6 @@ void run_unsigned_codes(const float* x, int64_t count, const Affine& a, uint8_t*
   codes_into(x, count, a, y);
 }
 
-RunExtremes run_extremes(const float* HWY_RESTRICT x, int64_t count) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto low = hn::Set(d, x[0]), high = low, rest = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto v = hn::LoadU(d, x + i);
-    low = hn::Min(low, v);
-    high = hn::Max(high, v);
-    rest = hn::Add(rest, hn::Sub(v, v));  // NaN from NaN and infinity, else 0
-  }
-  RunExtremes result{hn::GetLane(hn::MinOfLanes(d, low)), hn::GetLane(hn::MaxOfLanes(d, high)),
-                     true};
-  float left = hn::GetLane(hn::SumOfLanes(d, rest));
-  for (; i < count; ++i) {
-    result.low = std::min(result.low, x[i]);
-    result.high = std::max(result.high, x[i]);
-    left += x[i] - x[i];
-  }
-  result.is_finite = left == 0;
-  return result;
-}
-
 template <bool kZero, bool kWeighted>
 double squared_error_of(const float* HWY_RESTRICT x, const float* HWY_RESTRICT importance,
                         int64_t count, const Affine& a) {
@@ -159,7 +128,6 @@ namespace {
 
 HWY_EXPORT(run_signed_codes);
 HWY_EXPORT(run_unsigned_codes);
-HWY_EXPORT(run_extremes);
 HWY_EXPORT(run_squared_error);
 
 constexpr int64_t kPiece = ScaleRuns::kPiece;
@@ -228,36 +196,6 @@ at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const Affin
     else
       run_unsigned(from, piece.count, table[piece.scale], static_cast<uint8_t*>(out) + piece.begin);
   });
-  return result;
-}
-
-Extremes extremes_of_runs(const at::Tensor& x, const ScaleRuns& runs) {
-  const int64_t pieces = pieces_of_run(runs), scales = runs.scales();
-  std::vector<RunExtremes> parts(
-      static_cast<size_t>(scales * pieces),
-      {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), true});
-  const float* in = x.const_data_ptr<float>();
-  const auto run = &HWY_DYNAMIC_DISPATCH(run_extremes);
-  for_each_piece(runs, [&](const Piece& piece) {
-    parts[static_cast<size_t>(piece.scale * pieces + piece.index)] =
-        run(in + piece.begin, piece.count);
-  });
-  Extremes result{at::empty({scales}, x.options()), at::empty({scales}, x.options()), true};
-  float *low = result.low.mutable_data_ptr<float>(), *high = result.high.mutable_data_ptr<float>();
-  const int64_t groups = runs.groups();
-  const bool is_short = runs.length % runs.group != 0;
-  for (int64_t scale = 0; scale < scales; ++scale) {
-    RunExtremes all = parts[static_cast<size_t>(scale * pieces)];
-    for (int64_t i = 1; i < pieces; ++i) {
-      const RunExtremes& part = parts[static_cast<size_t>(scale * pieces + i)];
-      all = {std::min(all.low, part.low), std::max(all.high, part.high),
-             all.is_finite && part.is_finite};
-    }
-    const bool padded = is_short && scale % groups == groups - 1;
-    low[scale] = padded ? std::min(all.low, 0.0f) : all.low;
-    high[scale] = padded ? std::max(all.high, 0.0f) : all.high;
-    result.is_finite = result.is_finite && all.is_finite;
-  }
   return result;
 }
 

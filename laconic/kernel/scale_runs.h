@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "laconic/kernel/fused/rule.h"
+#include "laconic/kernel/fused/runs.h"
 
 namespace laconic::kernel {
 
@@ -17,14 +17,6 @@ struct AffineCodes {
 
 /// The codes as int8 (q_min < 0) or uint8; q_max - q_min < 256, `x` finite.
 at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes);
-
-/// Smallest and largest element of every scale; a short last run counts as filled with zeros.
-struct Extremes {
-  at::Tensor low, high;    ///< [scales] float32
-  bool is_finite = false;  ///< every element; else the numbers mean nothing
-};
-/// @param runs  every row has scales of its own (period == rows).
-Extremes extremes_of_runs(const at::Tensor& x, const ScaleRuns& runs);
 
 /// sum of importance * (fake_quantize(x) - x)^2 of every scale: [scales] float32, summed in double.
 /// @param importance  >= 0, as `x`; or undefined: ones.

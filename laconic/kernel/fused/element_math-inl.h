@@ -22,13 +22,15 @@ LACONIC_MATH typename O::F inverse_power(typename O::F p) {
   return O::floats(O::subtract(O::whole(0x7F000000), O::bits(p)));
 }
 
-/// x to the nearest number whose step is `relative_step` of its own power of two, or of
-/// `lowest_power`. |x| < 2^100.
+/// x to the nearest number whose step is `relative_step` of its own power of two, which counts as
+/// one from `lowest` to `highest` (powers of two).
 template <class O>
-LACONIC_MATH typename O::F rounded_float(typename O::F x, float lowest_power, float relative_step) {
-  const auto lowest = O::set(lowest_power), own = power_of<O>(x);
-  const auto power = O::select(O::greater(lowest, own), lowest, own);
-  const auto step = O::mul(power, O::set(relative_step));
+LACONIC_MATH typename O::F rounded_float(typename O::F x, typename O::F lowest,
+                                         typename O::F highest, typename O::F relative_step) {
+  const auto own = power_of<O>(x);
+  const auto power =
+      O::select(O::greater(lowest, own), lowest, O::select(O::greater(own, highest), highest, own));
+  const auto step = O::mul(power, relative_step);
   return O::mul(O::round(O::mul(x, inverse_power<O>(step))), step);
 }
 
@@ -41,16 +43,18 @@ LACONIC_MATH typename O::F table_element(typename O::F x, const ElementGrid& gri
   return O::select(O::is_number(x), element, x);
 }
 
-/// The nearest element of a real number in units of the scale.
+/// The nearest number of the grid as if it had no ends: a real number in units of the scale.
 template <class O, GridKind kGrid>
-LACONIC_MATH typename O::F nearest_element(typename O::F x, const ElementGrid& grid) {
-  if constexpr (kGrid == GridKind::kTable) {
-    return table_element<O>(x, grid);
-  } else {
-    const auto inside = clamped<O>(x, O::set(grid.low), O::set(grid.high));
-    if constexpr (kGrid == GridKind::kInteger) return O::round(inside);
-    return rounded_float<O>(inside, grid.lowest_power, grid.relative_step);
-  }
+LACONIC_MATH typename O::F endless_element(typename O::F x, const ElementGrid& grid) {
+  if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, grid);
+  if constexpr (kGrid == GridKind::kInteger) return O::round(x);
+  return rounded_float<O>(x, O::set(grid.lowest_power), power_of<O>(O::set(grid.high)),
+                          O::set(grid.relative_step));
+}
+
+template <class O>
+LACONIC_MATH typename O::F inside_grid(typename O::F element, const ElementGrid& grid) {
+  return clamped<O>(element, O::set(grid.low), O::set(grid.high));
 }
 
 /// What belongs to one run, in every lane.
@@ -70,13 +74,37 @@ LACONIC_MATH typename O::F element_of(typename O::F x, const RunScale<O>& run,
                                       const ElementGrid& grid) {
   auto real = O::divide(x, run.divisor);
   if constexpr (kZero) real = O::add(real, run.zero_point);
-  return nearest_element<O, kGrid>(real, grid);
+  return inside_grid<O>(endless_element<O, kGrid>(real, grid), grid);
 }
 
 template <class O, bool kZero>
 LACONIC_MATH typename O::F value_of(typename O::F element, const RunScale<O>& run) {
   if constexpr (kZero) element = O::sub(element, run.zero_point);
   return O::mul(element, run.scale);
+}
+
+/// What one element gives back: the gradients of its input, and its share of those of scale and
+/// zero point. Operation for operation what differentiating the formula gives.
+template <class O>
+struct ElementGradient {
+  typename O::F input, scale, zero_point;
+};
+template <class O, GridKind kGrid, bool kZero>
+LACONIC_MATH ElementGradient<O> gradient_of(typename O::F x, typename O::F gradient,
+                                            const RunScale<O>& run, const ElementGrid& grid,
+                                            bool is_clipped) {
+  const auto quotient = O::divide(x, run.divisor);
+  auto real = quotient;
+  if constexpr (kZero) real = O::add(real, run.zero_point);
+  const auto endless = endless_element<O, kGrid>(real, grid);
+  auto units = inside_grid<O>(endless, grid);
+  const auto changed = O::greater(O::absolute(O::sub(units, endless)), O::set(0.0F));
+  if constexpr (kZero) units = O::sub(units, run.zero_point);
+  const auto of_element = O::mul(gradient, run.scale);
+  const auto passed = is_clipped ? O::select(changed, O::set(0.0F), of_element) : of_element;
+  const auto direct = O::mul(gradient, units);
+  const auto through = O::mul(passed, O::divide(quotient, run.divisor));
+  return {O::divide(passed, run.divisor), O::sub(direct, through), O::sub(passed, of_element)};
 }
 
 /// Integers in the order of the floats; its own inverse. NaN is beyond the infinities.
@@ -104,7 +132,8 @@ LACONIC_MATH typename O::F restricted_power(typename O::F x, ScaleRestriction re
 template <class O>
 LACONIC_MATH typename O::F stored_scale(typename O::F x, ScaleRestriction restriction) {
   if (restriction == ScaleRestriction::kHalf)
-    return rounded_float<O>(clamped<O>(x, O::set(0x1p-14F), O::set(65504.0F)), 0x1p-14F, 0x1p-10F);
+    return rounded_float<O>(clamped<O>(x, O::set(0x1p-14F), O::set(65504.0F)), O::set(0x1p-14F),
+                            O::set(0x1p15F), O::set(0x1p-10F));
   // The mantissa of bfloat16 on the bits: its numbers reach beyond rounded_float.
   const auto bits = O::bits(clamped<O>(x, O::set(0x1p-126F), O::set(0x1.FEp127F)));
   const auto odd = O::bit_and(O::template shift_right<16>(bits), O::whole(1));

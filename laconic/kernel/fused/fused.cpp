@@ -9,6 +9,9 @@
 
 #include "laconic/base/assert.h"
 #include "laconic/kernel/fused/loops.h"
+#ifdef LACONIC_CUDA
+#include "laconic/kernel/cuda/fused_cuda.h"
+#endif
 
 namespace laconic::kernel {
 namespace {
@@ -55,8 +58,7 @@ bool find_by_pieces(const FusedJob& job) {
   });
   const int64_t groups = runs.groups();
   for (int64_t i = 0; i < runs.pieces(); ++i) {
-    const int64_t run = i / runs.pieces_of_run();
-    const int64_t scale = run / groups % runs.period * groups + run % groups;
+    const int64_t scale = runs.scale_of_run(i / runs.pieces_of_run());
     scales[static_cast<size_t>(scale)].add(pieces[static_cast<size_t>(i)]);
   }
   if (runs.length % runs.group != 0)
@@ -75,11 +77,22 @@ bool find_by_runs(const FusedJob& job) {
 
 }  // namespace
 
+bool knows_device(const at::Tensor& x) {
+#ifdef LACONIC_CUDA
+  return x.is_cpu() || x.is_cuda();
+#else
+  return x.is_cpu();
+#endif
+}
+
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers) {
   FusedJob job = job_of(x, runs, grid, value);
   job.rule = rule;
   job.numbers = {data_of(numbers.scale), data_of(numbers.zero_point)};
+#ifdef LACONIC_CUDA
+  if (x.is_cuda()) return cuda::quantize_found_on(x, job);
+#endif
   const bool is_short = runs.group <= ScaleRuns::kPiece ||
                         (runs.group <= kLongestRun && runs.runs() >= 4 * at::get_num_threads());
   if (is_short && runs.period == runs.rows) return find_by_runs(job);
@@ -102,6 +115,9 @@ void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
   job.numbers = {
       const_cast<float*>(scale.const_data_ptr<float>()),
       zero_point.defined() ? const_cast<float*>(zero_point.const_data_ptr<float>()) : nullptr};
+#ifdef LACONIC_CUDA
+  if (x.is_cuda()) return cuda::quantize_given_on(x, job);
+#endif
   quantize_pieces(job);
 }
 

@@ -5,8 +5,12 @@
 #include <optional>
 
 #include "laconic/kernel/fused/rule.h"
+#include "laconic/kernel/fused/runs.h"
 
 namespace laconic::kernel {
+
+/// Whether there are loops for the device of `x`: the CPU, and CUDA in builds with LACONIC_CUDA.
+bool knows_device(const at::Tensor& x);
 
 /// Where the numbers that were found go: [scales] float32, contiguous; undefined: nowhere.
 struct FoundNumbers {
@@ -27,5 +31,33 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
 /// @param scale, zero_point  [scales] float32, contiguous; an undefined zero point is none.
 void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const at::Tensor& scale, const at::Tensor& zero_point, const at::Tensor& value);
+
+/// What a value was made of, and the gradient of it; all contiguous, x and gradient of one type.
+struct QuantizedRuns {
+  at::Tensor x, gradient;
+  ScaleRuns runs;
+  ElementGrid grid;              ///< integers or minifloats
+  at::Tensor scale, zero_point;  ///< [scales] float32; the zero point may be undefined
+  bool is_clipped = false;       ///< nothing flows to x where the ends of the grid are passed
+};
+
+/// The extremes that the scales come from: [scales] float32; undefined where none.
+struct RunExtremesOf {
+  at::Tensor low, high;
+  bool of_magnitude = false;  ///< `high` is the largest |x|, there is no `low`
+};
+RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_magnitude);
+
+/// Gradients of scale and zero point with x held fixed, and how many elements equal the extremes:
+/// [scales] float32.
+struct NumberGradients {
+  at::Tensor scale, zero_point, low_count, high_count;
+};
+NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtremesOf& extremes);
+
+/// Gradient of x: through its own code, and where it is an extreme the share that is given for each
+/// such element ([scales], times the sign of x for magnitudes).
+at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
+                             const at::Tensor& low_share, const at::Tensor& high_share);
 
 }  // namespace laconic::kernel

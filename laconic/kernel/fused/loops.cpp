@@ -144,33 +144,6 @@ struct Typed {
   }
 };
 
-/// Where elements lie that are worked on in one go, and their scale.
-struct Place {
-  int64_t begin, count, scale;
-};
-
-/// Place of a run or of a piece of one; without divisions when all runs are as long.
-class Places {
- public:
-  HWY_INLINE explicit Places(const ScaleRuns& runs, int64_t pieces)
-      : runs_(runs),
-        pieces_(pieces),
-        is_even_(pieces == 1 && runs.period == runs.rows && runs.length % runs.group == 0) {}
-  HWY_INLINE Place operator[](int64_t i) const {
-    if (is_even_) return {i * runs_.group, runs_.group, i};
-    const int64_t run = i / pieces_, row = run / runs_.groups(), group = run % runs_.groups();
-    const int64_t skipped = i % pieces_ * ScaleRuns::kPiece, first = group * runs_.group + skipped;
-    int64_t count = std::min(runs_.group - skipped, runs_.length - first);
-    if (pieces_ > 1) count = std::min(count, ScaleRuns::kPiece);
-    return {row * runs_.length + first, count, row % runs_.period * runs_.groups() + group};
-  }
-
- private:
-  ScaleRuns runs_;
-  int64_t pieces_;
-  bool is_even_;
-};
-
 template <typename T, GridKind kGrid, bool kZero>
 bool found_runs(const FusedJob& job, int64_t first, int64_t last) {
   const Typed<T> typed{job};
@@ -207,7 +180,6 @@ void given_pieces(const FusedJob& job, int64_t first, int64_t last) {
   const Places places(job.runs, job.runs.pieces_of_run());
   for (int64_t i = first; i < last; ++i) {
     const Place place = places[i];
-    if (place.count <= 0) continue;  // of a short run
     const float zero_point = kZero ? job.numbers.zero_point[place.scale] : 0;
     typed.template quantize<kGrid, kZero>(place.begin, place.count, job.numbers.scale[place.scale],
                                           zero_point);
@@ -220,7 +192,7 @@ void piece_keys(const FusedJob& job, int64_t first, int64_t last, RangeKeys* key
   const Places places(job.runs, job.runs.pieces_of_run());
   for (int64_t i = first; i < last; ++i) {
     const Place place = places[i];
-    if (place.count > 0) keys[i] = Typed<T>{job}.keys(place.begin, place.count);
+    keys[i] = place.count == 0 ? RangeKeys{} : Typed<T>{job}.keys(place.begin, place.count);
   }
 }
 

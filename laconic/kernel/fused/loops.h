@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "laconic/kernel/fused/rule.h"
+#include "laconic/kernel/fused/job.h"
 
 namespace laconic::kernel {
 
@@ -21,5 +21,11 @@ void find_piece_keys(const FusedJob& job, int64_t first, int64_t last, RangeKeys
 
 /// Numbers of the scales whose extremes are given, [scales]. @returns as quantize_found_runs.
 bool find_numbers(const FusedJob& job, const RangeKeys* keys);
+
+/// Gradient sums of the pieces [first, last) into sums[first], ...
+void sum_piece_gradients(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums);
+
+/// Gradients of the elements of the pieces [first, last).
+void write_input_gradients(const BackwardJob& job, int64_t first, int64_t last);
 
 }  // namespace laconic::kernel

@@ -1,13 +1,11 @@
 #include "laconic/quant/quantizer/fused.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
-#include <functional>
-#include <numeric>
-
-#include "laconic/base/variant.h"
 #include "laconic/kernel/fused/fused.h"
+#include "laconic/kernel/scale_runs.h"
+#include "laconic/quant/quantizer/fused_call.h"
+#include "laconic/quant/quantizer/fused_gradient.h"
 
 namespace laconic {
 namespace {
@@ -15,57 +13,15 @@ namespace {
 using kernel::AffineCodes;
 using kernel::ScaleRuns;
 
-constexpr int64_t kShortestRun = 16;  // below, a call a run costs more than the composed path
-
-int64_t product(at::IntArrayRef sizes, int64_t begin) {
-  return std::accumulate(sizes.begin() + begin, sizes.end(), int64_t{1}, std::multiplies<>());
-}
-
-}  // namespace
-
-std::optional<ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef sizes) {
-  const int64_t count = product(sizes, 0), rank = static_cast<int64_t>(sizes.size());
-  const auto rows_of_last = [&](int64_t group) -> std::optional<ScaleRuns> {
-    const int64_t rows = count / sizes.back();
-    return ScaleRuns{rows, sizes.back(), group, rows};
-  };
-  return std::visit(
-      Overloaded{[&](const PerTensor&) -> std::optional<ScaleRuns> {
-                   return ScaleRuns{1, count, count, 1};
-                 },
-                 [&](const PerChannel& kind) -> std::optional<ScaleRuns> {
-                   const int64_t axis = kind.axis < 0 ? kind.axis + rank : kind.axis;
-                   const int64_t inner = product(sizes, axis + 1);
-                   return ScaleRuns{count / inner, inner, inner, sizes[axis]};
-                 },
-                 [&](const PerToken&) { return rows_of_last(sizes.back()); },
-                 [&](const PerGroup& kind) -> std::optional<ScaleRuns> {
-                   if (kind.axis != -1 && kind.axis != rank - 1) return std::nullopt;
-                   return rows_of_last(kind.group_size);
-                 },
-                 [](const CustomGranularity&) -> std::optional<ScaleRuns> { return std::nullopt; }},
-      granularity);
-}
-
-namespace {
-
-bool needs_gradient(const at::Tensor& x) {
-  return x.defined() && x.requires_grad() && at::GradMode::is_enabled();
-}
-
 bool is_plain(const at::Tensor& x) {
   return !x.defined() || (x.is_cpu() && x.scalar_type() == c10::ScalarType::Float);
 }
 
-bool knows_parts(const QuantSpec& spec) {
-  return std::holds_alternative<HalfEven>(spec.rounding) &&
-         !std::holds_alternative<CustomGradient>(spec.gradient);
+at::Tensor flat(const at::Tensor& numbers) {
+  return numbers.defined() ? numbers.detach().reshape({-1}).contiguous() : numbers;
 }
 
 AffineCodes affine_codes(const QuantSpec& spec, const QuantParameters& parameters) {
-  const auto flat = [](const at::Tensor& x) {
-    return x.defined() ? x.detach().reshape({-1}).contiguous() : x;
-  };
   const CodeRange range = code_range(spec.format);
   return {flat(parameters.scale), flat(parameters.zero_point), static_cast<float>(range.q_min),
           static_cast<float>(range.q_max)};
@@ -75,7 +31,7 @@ AffineCodes affine_codes(const QuantSpec& spec, const QuantParameters& parameter
 std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
   const auto& [scale, zero_point] = parameters;
-  if (!knows_parts(spec) || !x.is_cpu() || x.numel() == 0) return std::nullopt;
+  if (!knows_rounding(spec) || !x.is_cpu() || x.numel() == 0) return std::nullopt;
   if (!is_plain(scale) || !is_plain(zero_point)) return std::nullopt;
   check_granularity(spec.granularity, x.sizes());
   const auto runs = runs_of(spec.granularity, x.sizes());
@@ -88,44 +44,36 @@ std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
 
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,
                                               const QuantParameters& parameters) {
-  if (needs_gradient(x) || needs_gradient(parameters.scale) ||
-      needs_gradient(parameters.zero_point))
-    return std::nullopt;
-  const auto runs = runs_for(spec, x, parameters);
+  const auto grid = grid_of(spec.format);
+  const auto runs = grid ? runs_for(spec, x, parameters) : std::nullopt;
   if (!runs) return std::nullopt;
-  const bool is_half = x.scalar_type() != c10::ScalarType::BFloat16;
-  const auto real = is_half ? x.detach().to(c10::ScalarType::Float).contiguous() : x.contiguous();
-  const AffineCodes codes = affine_codes(spec, parameters);
-  const at::Tensor value = at::empty(x.sizes(), real.options());
-  kernel::quantize_given(real, *runs, kernel::integer_grid(codes.q_min, codes.q_max), codes.scale,
-                         codes.zero_point, value);
-  return value.to(x.scalar_type());
+  const bool with_gradient = needs_gradient(x) || needs_gradient(parameters.scale) ||
+                             needs_gradient(parameters.zero_point);
+  if (with_gradient && !has_fused_gradient(*grid, *runs)) return std::nullopt;
+  const at::Tensor real = readable(x), room = at::empty(x.sizes(), real.options());
+  kernel::quantize_given(real, *runs, *grid, flat(parameters.scale), flat(parameters.zero_point),
+                         room);
+  const auto value = room.to(x.scalar_type());
+  if (!with_gradient) return value;
+  return with_given_gradient(spec, FusedCall{*runs, *grid, false, {}}, x, parameters, value);
 }
 
 std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x,
                                       const QuantParameters& parameters) {
-  if (stored_bits(spec.format) > 8) return std::nullopt;
+  if (!std::holds_alternative<IntFormat>(spec.format) || stored_bits(spec.format) > 8)
+    return std::nullopt;
   const auto runs = runs_for(spec, x, parameters);
   if (!runs) return std::nullopt;
   const auto real = x.detach().to(c10::ScalarType::Float).contiguous();
   return kernel::codes_of_runs(real, *runs, affine_codes(spec, parameters));
 }
 
-std::optional<kernel::Extremes> fused_extremes(const QuantSpec& spec, const at::Tensor& x) {
-  const auto scale = statistic_of(spec.scale);
-  const bool is_known = scale && (std::holds_alternative<AbsMax>(scale->statistic) ||
-                                  std::holds_alternative<MinMax>(scale->statistic));
-  if (!is_known || needs_gradient(x) || !is_plain(x) || x.numel() == 0) return std::nullopt;
-  const auto runs = runs_of(spec.granularity, x.sizes());
-  if (!runs || runs->period != runs->rows || runs->group < kShortestRun) return std::nullopt;
-  return kernel::extremes_of_runs(x.detach().contiguous(), *runs);
-}
-
 std::optional<at::Tensor> fused_squared_error(const QuantSpec& spec, const at::Tensor& rows,
                                               const at::Tensor& importance,
                                               const QuantParameters& parameters) {
-  if (!knows_parts(spec) || !is_plain(rows) || !is_plain(importance) || rows.numel() == 0 ||
-      !is_plain(parameters.scale) || !is_plain(parameters.zero_point))
+  if (!std::holds_alternative<IntFormat>(spec.format) || !knows_rounding(spec) || !is_plain(rows) ||
+      !is_plain(importance) || rows.numel() == 0 || !is_plain(parameters.scale) ||
+      !is_plain(parameters.zero_point))
     return std::nullopt;
   const ScaleRuns runs{rows.size(0), rows.size(1), rows.size(1), rows.size(0)};
   return kernel::squared_errors_of_runs(rows.detach().contiguous(),

@@ -4,19 +4,14 @@
 
 #include <optional>
 
-#include "laconic/kernel/scale_runs.h"
 #include "laconic/quant/quantizer/quantize.h"
 
 namespace laconic {
 
-// The fused kernels, where they know the parts: on the CPU, without gradient, rounding half to
-// even, scales that are shared by consecutive elements (per tensor, per channel, per token, groups
-// of the last axis). Else nothing, and the composed path answers. The results are equal bit for
-// bit.
-
-/// How `x` is laid out in runs that share a scale; nothing where they are not consecutive.
-/// `sizes` fit the granularity (check_granularity) and hold elements.
-std::optional<kernel::ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef sizes);
+// The fused kernels, where they know the parts: on the CPU, rounding half to even, scales that are
+// shared by consecutive elements (per tensor, per channel, per token, groups of the last axis).
+// Else nothing, and the composed path answers. The results are equal bit for bit, gradients but for
+// the order of sums.
 
 /// Finds the parameters of `x` by its extremes and quantizes with them, in one go.
 struct FusedResult {
@@ -41,9 +36,6 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
 /// As quantize_codes, for codes of up to 8 bits.
 std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x,
                                       const QuantParameters& parameters);
-
-/// For statistics that the extremes say all of: absmax and min-max. `x`: float32.
-std::optional<kernel::Extremes> fused_extremes(const QuantSpec& spec, const at::Tensor& x);
 
 /// Squared error of each row, as a search asks for it: [scales]. No gradient.
 /// @param rows        [scales, n]

@@ -1,164 +1,119 @@
-// Quantizers whose scales are found by the loop that quantizes.
+// Quantizers whose scales are found of the tensor's extremes.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
-#include "laconic/base/variant.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/quant/quantizer/fused.h"
+#include "laconic/quant/quantizer/fused_call.h"
+#include "laconic/quant/quantizer/fused_gradient.h"
+#include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
 namespace {
 
 using c10::ScalarType;
-using kernel::ElementGrid;
-using kernel::RangeRule;
-using kernel::RangeStatistic;
-using kernel::ScaleRestriction;
-using kernel::ZeroRule;
 
-std::optional<ElementGrid> grid_of(const Format& format) {
-  return std::visit(Overloaded{[](const IntFormat& kind) -> std::optional<ElementGrid> {
-                      const auto [q_min, q_max] = code_range(kind);
-                      return kernel::integer_grid(static_cast<float>(q_min),
-                                                  static_cast<float>(q_max));
-                    }},
-                    format);
+bool all_finite(const at::Tensor& x) { return !x.defined() || x.isfinite().all().item<bool>(); }
+
+at::Tensor flat(const at::Tensor& numbers) {
+  return numbers.defined() ? numbers.reshape({-1}).contiguous() : numbers;
 }
 
-std::optional<RangeStatistic> statistic_rule(const Statistic& statistic) {
-  if (std::holds_alternative<AbsMax>(statistic)) return RangeStatistic::kAbsMax;
-  const auto* interval = std::get_if<MinMax>(&statistic);
-  if (interval == nullptr) return std::nullopt;
-  return interval->include_zero ? RangeStatistic::kMinMax : RangeStatistic::kMinMaxWithoutZero;
-}
-
-std::optional<ScaleRestriction> restriction_rule(const Restriction& restriction) {
-  if (std::holds_alternative<AnyFloat>(restriction)) return ScaleRestriction::kAny;
-  if (const auto* stored = std::get_if<StoredAs>(&restriction))
-    return stored->dtype == ScalarType::Half ? ScaleRestriction::kHalf
-                                             : ScaleRestriction::kBfloat16;
-  const auto* power = std::get_if<PowerOfTwo>(&restriction);
-  if (power == nullptr) return std::nullopt;
-  switch (power->rounding) {
-    case PowerRounding::kNearest:
-      return ScaleRestriction::kPowerNearest;
-    case PowerRounding::kCeil:
-      return ScaleRestriction::kPowerCeil;
-    case PowerRounding::kFloor:
-      return ScaleRestriction::kPowerFloor;
-  }
-  return std::nullopt;
-}
-
-std::optional<ZeroRule> zero_rule(const ZeroPoint& zero_point) {
-  if (std::holds_alternative<NoZeroPoint>(zero_point)) return ZeroRule::kNone;
-  if (std::holds_alternative<IntegerZeroPoint>(zero_point)) return ZeroRule::kInteger;
-  if (std::holds_alternative<FloatZeroPoint>(zero_point)) return ZeroRule::kFloat;
-  return std::nullopt;
-}
-
-std::optional<RangeRule> rule_of(const QuantSpec& spec) {
-  const auto scale = statistic_of(spec.scale);
-  if (!scale) return std::nullopt;
-  const auto statistic = statistic_rule(scale->statistic);
-  const auto restriction = restriction_rule(scale->restriction);
-  const auto zero_point = zero_rule(spec.zero_point);
-  constexpr double kSmallestNormal = 0x1p-126;  // powers are read off the bits
-  if (!statistic || !restriction || !zero_point || scale->minimum < kSmallestNormal)
-    return std::nullopt;
-  const Threshold threshold =
-      *zero_point == ZeroRule::kNone ? scale->threshold : Threshold::kCodeCount;
-  return RangeRule{*statistic, *restriction, *zero_point, static_cast<float>(scale->minimum),
-                   static_cast<float>(threshold_code(threshold, std::get<IntFormat>(spec.format)))};
-}
-
-/// A call that the kernels can answer.
-struct Call {
-  kernel::ScaleRuns runs;
-  ElementGrid grid;
-  RangeRule rule;
-};
-
-std::optional<Call> call_of(const QuantSpec& spec, const at::Tensor& x) {
-  constexpr int64_t kShortestRun = 16;
-  const bool needs_gradient = x.requires_grad() && at::GradMode::is_enabled();
-  const bool is_known = x.scalar_type() == ScalarType::Float ||
-                        x.scalar_type() == ScalarType::BFloat16 ||
-                        x.scalar_type() == ScalarType::Half;
-  if (needs_gradient || !is_known || !x.is_cpu() || x.numel() == 0) return std::nullopt;
-  if (!std::holds_alternative<HalfEven>(spec.rounding) ||
-      std::holds_alternative<CustomGradient>(spec.gradient))
-    return std::nullopt;
-  const auto grid = grid_of(spec.format);
-  const auto rule = grid ? rule_of(spec) : std::nullopt;
-  if (!rule) return std::nullopt;
-  check_granularity(spec.granularity, x.sizes());
-  const auto runs = runs_of(spec.granularity, x.sizes());
-  if (!runs || runs->group < kShortestRun) return std::nullopt;
-  return Call{*runs, *grid, *rule};
-}
-
-QuantParameters empty_numbers(const Call& call, const at::Tensor& x) {
-  const auto options = x.options().dtype(ScalarType::Float);
+QuantParameters empty_numbers(const FusedCall& call, const at::Tensor& x) {
+  const auto options = x.options().dtype(ScalarType::Float).requires_grad(false);
   QuantParameters numbers{at::empty({call.runs.scales()}, options), {}};
-  if (call.rule.zero_point != ZeroRule::kNone)
+  if (call.rule->zero_point != kernel::ZeroRule::kNone)
     numbers.zero_point = at::empty({call.runs.scales()}, options);
   return numbers;
 }
 
-QuantParameters shaped(const QuantParameters& flat, const QuantSpec& spec, at::IntArrayRef sizes) {
+QuantParameters shaped(const QuantParameters& numbers, const QuantSpec& spec,
+                       at::IntArrayRef sizes) {
   const auto shape = scale_shape(sizes, spec.granularity);
-  return {flat.scale.reshape(shape),
-          flat.zero_point.defined() ? flat.zero_point.reshape(shape) : flat.zero_point};
+  const auto& zero_point = numbers.zero_point;
+  return {numbers.scale.reshape(shape),
+          zero_point.defined() ? zero_point.reshape(shape) : zero_point};
 }
 
-/// float32 or bfloat16, contiguous.
-at::Tensor readable(const at::Tensor& x) {
-  const auto plain = x.detach();
-  return (x.scalar_type() == ScalarType::Half ? plain.to(ScalarType::Float) : plain).contiguous();
+/// Numbers of a rule that the loops do not know: from the extremes, by the composed path.
+std::optional<QuantParameters> numbers_of_extremes(const FusedCall& call, const QuantSpec& spec,
+                                                   const at::Tensor& x, at::IntArrayRef sizes) {
+  const at::NoGradGuard no_gradient;
+  const auto extremes = kernel::find_extremes(x, call.runs, call.of_magnitude);
+  if (!all_finite(extremes.low) || !all_finite(extremes.high)) return std::nullopt;
+  const auto& low = extremes.low.defined() ? extremes.low : extremes.high;
+  return parameters_of_range(spec, range_of_extremes(spec, low, extremes.high),
+                             scale_shape(sizes, spec.granularity));
 }
+
+/// Parameters, and the value where `value` is defined; `x` and `value` are readable.
+/// @returns nothing for NaN or infinity in `x`.
+std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spec,
+                                     const at::Tensor& x, const at::Tensor& value,
+                                     at::IntArrayRef sizes) {
+  if (call.rule) {
+    const QuantParameters numbers = empty_numbers(call, x);
+    if (!kernel::quantize_found(x, call.runs, call.grid, *call.rule, value,
+                                {numbers.scale, numbers.zero_point}))
+      return std::nullopt;
+    return shaped(numbers, spec, sizes);
+  }
+  const auto parameters = numbers_of_extremes(call, spec, x, sizes);
+  if (parameters && value.defined())
+    kernel::quantize_given(x, call.runs, call.grid, flat(parameters->scale),
+                           flat(parameters->zero_point), value);
+  return parameters;
+}
+
+/// Only the value: without room for the numbers where the loops need none.
+bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor& x,
+                 const at::Tensor& value, at::IntArrayRef sizes) {
+  if (!call.rule) return found(call, spec, x, value, sizes).has_value();
+  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {});
+}
+
+at::Tensor room_for(const at::Tensor& x) { return at::empty(x.sizes(), x.options()); }
 
 }  // namespace
 
 bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value) {
-  const auto call = call_of(spec, x);
-  if (!call) return false;
+  const auto call = fused_call(spec, x);
+  if (!call || needs_gradient(x)) return false;
   const at::Tensor real = readable(x);
   const bool is_same = real.scalar_type() == value.scalar_type();
-  const at::Tensor found = is_same ? value : at::empty(x.sizes(), real.options());
-  if (!kernel::quantize_found(real, call->runs, call->grid, call->rule, found, {})) return false;
-  if (!is_same) value.copy_(found);
+  const at::Tensor room = is_same ? value : room_for(real);
+  if (!value_found(*call, spec, real, room, x.sizes())) return false;
+  if (!is_same) value.copy_(room);
   return true;
 }
 
 std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor& x) {
-  const auto call = call_of(spec, x);
+  const auto call = fused_call(spec, x);
   if (!call) return std::nullopt;
-  const at::Tensor real = readable(x), value = at::empty(x.sizes(), real.options());
-  if (!kernel::quantize_found(real, call->runs, call->grid, call->rule, value, {}))
-    return std::nullopt;
-  return value.to(x.scalar_type());
+  const at::Tensor real = readable(x), value = room_for(real);
+  if (!needs_gradient(x)) {
+    if (!value_found(*call, spec, real, value, x.sizes())) return std::nullopt;
+    return value.to(x.scalar_type());
+  }
+  if (!x.is_cpu() || !has_fused_gradient(call->grid, call->runs)) return std::nullopt;
+  const auto parameters = found(*call, spec, real, value, x.sizes());
+  if (!parameters) return std::nullopt;
+  return with_dynamic_gradient(spec, *call, x, {value.to(x.scalar_type()), *parameters});
 }
 
 std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tensor& x) {
-  const auto call = call_of(spec, x);
-  if (!call) return std::nullopt;
-  const at::Tensor real = readable(x), value = at::empty(x.sizes(), real.options());
-  const QuantParameters numbers = empty_numbers(*call, x);
-  if (!kernel::quantize_found(real, call->runs, call->grid, call->rule, value,
-                              {numbers.scale, numbers.zero_point}))
-    return std::nullopt;
-  return FusedResult{value.to(x.scalar_type()), shaped(numbers, spec, x.sizes())};
+  const auto call = fused_call(spec, x);
+  if (!call || needs_gradient(x)) return std::nullopt;
+  const at::Tensor real = readable(x), value = room_for(real);
+  const auto parameters = found(*call, spec, real, value, x.sizes());
+  if (!parameters) return std::nullopt;
+  return FusedResult{value.to(x.scalar_type()), *parameters};
 }
 
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x) {
-  const auto call = call_of(spec, x);
-  if (!call) return std::nullopt;
-  const QuantParameters numbers = empty_numbers(*call, x);
-  if (!kernel::quantize_found(readable(x), call->runs, call->grid, call->rule, {},
-                              {numbers.scale, numbers.zero_point}))
-    return std::nullopt;
-  return shaped(numbers, spec, x.sizes());
+  const auto call = fused_call(spec, x);
+  if (!call || needs_gradient(x)) return std::nullopt;
+  return found(*call, spec, readable(x), {}, x.sizes());
 }
 
 }  // namespace laconic

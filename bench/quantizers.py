@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Quantizers beside memcpy and the brevitas package: bench/quantizers.py [--size N] [--runs N] [--dtype bfloat16]
+
+Each run measures every row once: a parallel memcpy, then ours into memory that is there, with the result allocated, and
+forward with backward; then the package's forward and forward with backward. The table has the medians. "of memcpy": the
+least bytes that the row must move (a statistic of the whole tensor is one more read) over the time, relative to memcpy's.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peer as peer_package  # noqa: E402
+
+PROGRAM = peer_package.ROOT / "build/release/bin/quantizers_bench"
+MX = "granularity: group, group_size: 32, restriction: power_of_two, power_rounding: floor"
+# name, quantizer, moves of memory in copies of the tensor (a copy is 2), the package's class and its settings
+ROWS = [
+    ("int4 groups of 128", "{bits: 4, granularity: group, group_size: 128, threshold: full_range}", 2,
+     "brevitas_examples.common.generative.quantizers.IntWeightSymmetricGroupQuant", {"bit_width": 4, "group_size": 128}),
+    ("uint4 asymmetric, groups of 128",
+     "{bits: 4, signed: false, granularity: group, group_size: 128, statistic: min_max, zero_point: integer}", 2,
+     "brevitas.quant.shifted_scaled_int.ShiftedUint8WeightGroupQuantFloat", {"bit_width": 4, "group_size": 128}),
+    ("int8 channel", "{bits: 8, granularity: channel, narrow_range: true}", 2,
+     "brevitas.quant.scaled_int.Int8WeightPerChannelFloat", {}),
+    ("int8 tensor", "{bits: 8, narrow_range: true}", 3, "brevitas.quant.scaled_int.Int8WeightPerTensorFloat", {}),
+    ("MXINT8", "{bits: 8, threshold: power_of_two, " + MX + "}", 2,
+     "brevitas.quant.mx_quant_ocp.MXInt8Weight", {}),
+]
+
+
+class Ours:
+    """The program, which answers one line with one line."""
+
+    def __init__(self, size, threads, dtype):
+        command = [str(PROGRAM), str(size), str(size), str(threads), dtype]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+class Theirs:
+    """One quantized linear layer of the package, its weight quantized anew at each call."""
+
+    def __init__(self, size, name, settings, dtype):
+        import importlib
+        import brevitas.nn as qnn
+        import torch
+        module, _, leaf = name.rpartition(".")
+        quantizer = getattr(importlib.import_module(module), leaf)
+        self.layer = qnn.QuantLinear(size, size, bias=False, dtype=getattr(torch, dtype),
+                                     weight_quant=quantizer.let(**settings) if settings else quantizer)
+        self.gradient = torch.randn(size, size).to(getattr(torch, dtype))
+        self.layer.train()
+
+    def quantized(self):
+        result = self.layer.quant_weight()
+        return getattr(result, "value", result)
+
+    def run(self):
+        import torch
+        begin = time.perf_counter()
+        with torch.no_grad():
+            self.quantized()
+        middle = time.perf_counter()
+        self.layer.weight.grad = None
+        self.quantized().backward(self.gradient)
+        return {"peer": (middle - begin) * 1e3, "peer_backward": (time.perf_counter() - middle) * 1e3}
+
+
+def measure(arguments, with_peer):
+    ours = Ours(arguments.size, arguments.threads, arguments.dtype)
+    rows = []
+    for name, quantizer, moves, peer_name, settings in ROWS:
+        theirs = Theirs(arguments.size, peer_name, settings, arguments.dtype) if with_peer else None
+        samples = []
+        for _ in range(arguments.runs + 1):
+            samples.append({**ours.ask(quantizer), **(theirs.run() if theirs else {})})
+        row = {key: statistics.median(sample[key] for sample in samples[1:]) for key in samples[0]}  # first: warm up
+        row["of_memcpy"] = row["memcpy"] * moves / 2 / row["given"]
+        row["small"] = statistics.median(ours.ask("small " + quantizer)["microseconds"] for _ in range(5))
+        rows.append({"name": name, **row})
+    return rows
+
+
+def table(rows, with_peer):
+    head = ["", "memcpy", "given", "of memcpy", "allocated", "with backward", "64 x 64"]
+    head += ["brevitas", "with backward", "times", "times with backward"] if with_peer else []
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        line = [row["name"], f"{row['memcpy']:.2f} ms", f"{row['given']:.2f} ms", f"{row['of_memcpy']:.0%}",
+                f"{row['allocated']:.1f} ms", f"{row['backward']:.1f} ms", f"{row['small']:.1f} us"]
+        if with_peer:
+            line += [f"{row['peer']:.0f} ms", f"{row['peer_backward']:.0f} ms", f"{row['peer'] / row['allocated']:.1f}",
+                     f"{row['peer_backward'] / row['backward']:.1f}"]
+        lines.append(line)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument("--runs", type=int, default=21)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--without-peer", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    with_peer = not arguments.without_peer
+    if with_peer:
+        import torch
+        torch.set_num_threads(arguments.threads)
+    rows = measure(arguments, with_peer)
+    print(json.dumps(rows) if arguments.json else table(rows, with_peer))
+
+
+if __name__ == "__main__":
+    peer_package.choose_python()
+    main()

@@ -1,0 +1,81 @@
+// quantizers_bench ROWS COLUMNS THREADS float32|bfloat16: the library's side of quantizers.py. Each
+// line of standard input is a quantizer in YAML; one JSON line answers it: milliseconds of one
+// call.
+#include <ATen/Parallel.h>
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/randn.h>
+
+#include <chrono>
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "laconic/quant/quantizer/quantize.h"
+#include "laconic/quant/quantizer/yaml.h"
+
+namespace laconic {
+namespace {
+
+template <typename Function>
+double milliseconds(const Function& function) {
+  const auto begin = std::chrono::steady_clock::now();
+  function();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+      .count();
+}
+
+/// memcpy by all threads: what memory can do.
+void copy(const at::Tensor& from, const at::Tensor& to) {
+  const auto* source = static_cast<const char*>(from.const_data_ptr());
+  auto* target = static_cast<char*>(to.mutable_data_ptr());
+  at::parallel_for(0, static_cast<int64_t>(from.nbytes()), 1 << 16, [&](int64_t a, int64_t b) {
+    std::memcpy(target + a, source + a, static_cast<size_t>(b - a));
+  });
+}
+
+void answer(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value) {
+  const double copied = milliseconds([&] { copy(x, value); });
+  const double given = milliseconds([&] { fake_quantize_dynamic_out(spec, x, value); });
+  at::Tensor fresh;
+  const double allocated = milliseconds([&] { fresh = fake_quantize_dynamic(spec, x); });
+  const at::Tensor weight = x.detach().clone().set_requires_grad(true);
+  const double both = milliseconds([&] {
+    const at::Tensor quantized = fake_quantize_dynamic(spec, weight);
+    quantized.backward(x);
+  });
+  std::cout << "{\"memcpy\": " << copied << ", \"given\": " << given
+            << ", \"allocated\": " << allocated << ", \"backward\": " << both << "}" << std::endl;
+}
+
+/// Microseconds of a call on a small tensor, its result allocated.
+void answer_small(const QuantSpec& spec) {
+  const at::Tensor small = at::randn({64, 64});
+  constexpr int kCalls = 1000;
+  const double all = milliseconds([&] {
+    for (int i = 0; i < kCalls; ++i) fake_quantize_dynamic(spec, small);
+  });
+  std::cout << "{\"microseconds\": " << all * 1e3 / kCalls << "}" << std::endl;
+}
+
+}  // namespace
+}  // namespace laconic
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    std::cerr << "usage: quantizers_bench ROWS COLUMNS THREADS float32|bfloat16\n";
+    return 2;
+  }
+  at::set_num_threads(std::stoi(argv[3]));
+  const bool is_half = std::string(argv[4]) == "bfloat16";
+  const at::Tensor x = at::randn({std::stoll(argv[1]), std::stoll(argv[2])})
+                           .to(is_half ? at::ScalarType::BFloat16 : at::ScalarType::Float);
+  const at::Tensor value = at::empty_like(x).fill_(0);
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    const bool is_small = line.rfind("small ", 0) == 0;
+    const auto spec = laconic::quant_spec_from_yaml(is_small ? line.substr(6) : line, "input");
+    is_small ? laconic::answer_small(spec) : laconic::answer(spec, x, value);
+  }
+}

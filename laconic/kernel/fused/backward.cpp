@@ -1,0 +1,112 @@
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "laconic/kernel/fused/fused.h"
+#include "laconic/kernel/fused/loops.h"
+
+namespace laconic::kernel {
+namespace {
+
+constexpr int64_t kGrain = 32768;         // elements for a thread at least
+constexpr int64_t kStreamFrom = 1 << 22;  // bytes
+
+const float* numbers(const at::Tensor& x) {
+  return x.defined() ? x.const_data_ptr<float>() : nullptr;
+}
+
+ElementType type_of(const at::Tensor& x) {
+  return x.scalar_type() == c10::ScalarType::Float ? ElementType::kFloat : ElementType::kBfloat16;
+}
+
+BackwardJob job_of(const QuantizedRuns& what, const RunExtremesOf& extremes) {
+  BackwardJob job;
+  job.x = what.x.const_data_ptr();
+  job.gradient = what.gradient.const_data_ptr();
+  job.type = type_of(what.x);
+  job.streams = static_cast<int64_t>(what.x.nbytes()) >= kStreamFrom;
+  job.is_clipped = what.is_clipped;
+  job.runs = what.runs;
+  job.grid = what.grid;
+  job.scale = numbers(what.scale);
+  job.zero_point = numbers(what.zero_point);
+  job.of_magnitude = extremes.of_magnitude;
+  job.low = numbers(extremes.low);
+  job.high = numbers(extremes.high);
+  return job;
+}
+
+template <class Body>
+void for_pieces(const ScaleRuns& runs, const Body& body) {
+  const int64_t elements = std::min(runs.group, ScaleRuns::kPiece);
+  at::parallel_for(0, runs.pieces(), std::max<int64_t>(1, kGrain / elements), body);
+}
+
+/// What the pieces of each scale add up to.
+template <class Part>
+std::vector<Part> sums_of_scales(const ScaleRuns& runs, const std::vector<Part>& pieces) {
+  std::vector<Part> scales(static_cast<size_t>(runs.scales()));
+  for (int64_t i = 0; i < runs.pieces(); ++i)
+    scales[static_cast<size_t>(runs.scale_of_run(i / runs.pieces_of_run()))].add(
+        pieces[static_cast<size_t>(i)]);
+  return scales;
+}
+
+template <class Part, class Number>
+at::Tensor column(const std::vector<Part>& parts, const at::Tensor& like, const Number& number) {
+  const at::Tensor result =
+      at::empty({static_cast<int64_t>(parts.size())}, like.options().dtype(c10::ScalarType::Float));
+  float* out = result.mutable_data_ptr<float>();
+  for (size_t i = 0; i < parts.size(); ++i) out[i] = static_cast<float>(number(parts[i]));
+  return result;
+}
+
+float float_of_key(int32_t key) { return std::bit_cast<float>(key ^ (key >> 31 & 0x7FFFFFFF)); }
+
+}  // namespace
+
+RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_magnitude) {
+  FusedJob job;
+  job.x = x.const_data_ptr();
+  job.type = type_of(x);
+  job.runs = runs;
+  job.rule.statistic = of_magnitude ? RangeStatistic::kAbsMax : RangeStatistic::kMinMax;
+  std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces()));
+  for_pieces(
+      runs, [&](int64_t first, int64_t last) { find_piece_keys(job, first, last, pieces.data()); });
+  const auto keys = sums_of_scales(runs, pieces);
+  if (of_magnitude)
+    return {{}, column(keys, x, [](auto& k) { return std::bit_cast<float>(k.magnitude); }), true};
+  return {column(keys, x, [](auto& k) { return float_of_key(k.low); }),
+          column(keys, x, [](auto& k) { return float_of_key(k.high); }), false};
+}
+
+NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtremesOf& extremes) {
+  const BackwardJob job = job_of(what, extremes);
+  std::vector<GradientSums> pieces(static_cast<size_t>(what.runs.pieces()));
+  for_pieces(what.runs, [&](int64_t first, int64_t last) {
+    sum_piece_gradients(job, first, last, pieces.data());
+  });
+  const auto sums = sums_of_scales(what.runs, pieces);
+  return {column(sums, what.x, [](auto& sum) { return sum.scale; }),
+          column(sums, what.x, [](auto& sum) { return sum.zero_point; }),
+          column(sums, what.x, [](auto& sum) { return sum.low; }),
+          column(sums, what.x, [](auto& sum) { return sum.high; })};
+}
+
+at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
+                             const at::Tensor& low_share, const at::Tensor& high_share) {
+  BackwardJob job = job_of(what, extremes);
+  const at::Tensor result = at::empty(what.x.sizes(), what.x.options().requires_grad(false));
+  job.input_gradient = result.mutable_data_ptr();
+  job.low_share = numbers(low_share);
+  job.high_share = numbers(high_share);
+  for_pieces(what.runs,
+             [&](int64_t first, int64_t last) { write_input_gradients(job, first, last); });
+  return result;
+}
+
+}  // namespace laconic::kernel

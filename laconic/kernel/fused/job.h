@@ -1,0 +1,70 @@
+#pragma once
+
+// One call of the loops, as raw pointers: for the CPU and CUDA alike.
+
+#include <cstdint>
+
+#include "laconic/kernel/fused/rule.h"
+#include "laconic/kernel/fused/runs.h"
+
+namespace laconic::kernel {
+
+/// Scale and zero point of each run, [scales] float32.
+struct RunNumbers {
+  float* scale = nullptr;
+  float* zero_point = nullptr;  ///< nullptr: none
+};
+
+enum class ElementType { kFloat, kBfloat16 };
+
+/// One call: x -> value, both of `type`.
+struct FusedJob {
+  const void* x = nullptr;
+  void* value = nullptr;  ///< nullptr: only numbers are found
+  ElementType type = ElementType::kFloat;
+  bool streams = false;  ///< the value is not to stay in the cache
+  ScaleRuns runs;
+  ElementGrid grid;
+  RangeRule rule;
+  RunNumbers numbers;
+};
+
+/// Shares of one scale in the gradient, and how many elements equal its extremes.
+struct GradientSums {
+  double scale = 0, zero_point = 0;
+  int64_t low = 0, high = 0;
+  constexpr void add(const GradientSums& other) {
+    scale += other.scale, zero_point += other.zero_point;
+    low += other.low, high += other.high;
+  }
+};
+
+/// Backward of one call; x, the gradient of the value and that of x are of `type`.
+struct BackwardJob {
+  const void *x = nullptr, *gradient = nullptr;
+  void* input_gradient = nullptr;
+  ElementType type = ElementType::kFloat;
+  bool streams = false, is_clipped = false;  ///< clipped: none flows through the ends of the grid
+  ScaleRuns runs;
+  ElementGrid grid;
+  const float *scale = nullptr, *zero_point = nullptr;  ///< [scales]; nullptr: no zero point
+  // The extremes of each scale, and what each element that equals one is given in the end:
+  // [scales]; nullptr: none. Of magnitudes only `high`: |x| = high, times the sign of x.
+  bool of_magnitude = false;
+  const float *low = nullptr, *high = nullptr, *low_share = nullptr, *high_share = nullptr;
+};
+
+/// Smallest and largest element, and the largest magnitude, as integers that are ordered as floats
+/// are (`ordered_key`, and the bits of |x|): NaN lies beyond infinity, so nothing is lost.
+struct RangeKeys {
+  int32_t low = INT32_MAX, high = INT32_MIN, magnitude = 0;
+  constexpr void add(const RangeKeys& other) {
+    low = other.low < low ? other.low : low;
+    high = other.high > high ? other.high : high;
+    magnitude = other.magnitude > magnitude ? other.magnitude : magnitude;
+  }
+  /// A short run counts as filled with zeros.
+  constexpr void add_zero() { add({0, 0, 0}); }
+};
+
+}  // namespace laconic::kernel
