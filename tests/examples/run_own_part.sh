@@ -9,6 +9,8 @@ cd "$source"
 "$binaries/own_part" | tee "$work/shown"
 grep -q 'reads back: equal' "$work/shown"
 grep -q 'round_from(fraction 0.4)' "$work/shown"
+grep -q 'gradient leaky(part 0.1)' "$work/shown"
+grep -A1 'gradient:' "$work/shown" | grep -q '0.1' # of what is clipped
 
 "$binaries/own_part" quantize assets/tiny-lm --recipe examples/own_part.yaml --quiet --out "$work/q"
 perplexity="$("$binaries/own_part" evaluate perplexity "$work/q" --text assets/text/evaluation.txt --context 256 \

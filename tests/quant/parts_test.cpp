@@ -11,32 +11,6 @@ namespace {
 
 using laconic::testing::expect_error;
 
-TEST(EveryRounding, GivesIntegersWithinOneStepAndPassesTheGradient) {
-  for_each_part<Rounding>([](auto kind) {
-    SCOPED_TRACE(std::string(kind.kName));
-    const auto x = at::linspace(-3, 3, 61).set_requires_grad(true);
-    const auto code = apply_rounding(kind, x);
-    EXPECT_TRUE(at::equal(code, code.round()));
-    EXPECT_LE((code - x).abs().max().template item<double>(), 1.0);
-    code.sum().backward();
-    EXPECT_TRUE(at::equal(x.grad(), at::ones_like(x)));
-  });
-}
-
-TEST(EveryGradient, ClampsAlikeAndDiffersOnlyOutside) {
-  const auto low = at::full({}, -2.0), high = at::full({}, 1.0);
-  for_each_part<Gradient>([&](auto kind) {
-    SCOPED_TRACE(std::string(kind.kName));
-    const auto x = at::tensor({-5.0, -1.0, 0.5, 9.0}).set_requires_grad(true);
-    const auto y = apply_clamp(kind, x, low, high);
-    EXPECT_TRUE(at::equal(y.detach(), x.detach().clamp(-2, 1)));
-    y.sum().backward();
-    EXPECT_EQ(x.grad()[1].template item<double>(), 1.0);
-    EXPECT_EQ(x.grad()[3].template item<double>(),
-              (std::is_same_v<decltype(kind), Clipped> ? 0.0 : 1.0));
-  });
-}
-
 std::vector<QuantSpec> many_specs() {
   std::vector<QuantSpec> specs;
   for_each_part<Granularity>([&](auto granularity) {

@@ -15,6 +15,20 @@ namespace laconic {
 /// Numbers of a user's own part, by their names in YAML.
 using CustomParameters = std::map<std::string, double>;
 
+/// What a kind without a second function has in its place.
+struct NoSlope {
+  bool operator==(const NoSlope&) const = default;
+};
+template <typename Kind>
+struct SlopeOf {
+  using Type = NoSlope;
+};
+template <typename Kind>
+requires requires { typename Kind::Slope; }
+struct SlopeOf<Kind> {
+  using Type = typename Kind::Slope*;
+};
+
 /// A user's own part of a quantizer: a name, numbers with their defaults, and the plain function
 /// that is the part. A value like every part: copied, compared, printed, given to `.let`; read from
 /// YAML and JSON where its program's QuantParts are given. `Kind` says which kind of part it is and
@@ -25,6 +39,7 @@ struct Custom {
   std::string name;
   CustomParameters parameters;
   typename Kind::Function* function = nullptr;
+  typename SlopeOf<Kind>::Type slope = {};  ///< of kinds that have a slope: see the kind
 
   bool operator==(const Custom&) const = default;
 

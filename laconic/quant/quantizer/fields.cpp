@@ -112,6 +112,20 @@ void visit_fields(auto& part, auto&& field) {
     field("stored_dtype", part.dtype);
   } else if constexpr (std::is_same_v<Part, ConstantScale>) {
     field("value", part.value);
+  } else if constexpr (std::is_same_v<Part, Stochastic>) {
+    field("seed", part.seed), field("only_in_training", part.only_in_training);
+  } else if constexpr (std::is_same_v<Part, GaussianNoise>) {
+    field("seed", part.seed);
+  } else if constexpr (std::is_same_v<Part, LearnedHardSigmoid>) {
+    field("stretch_low", part.stretch_low), field("stretch_high", part.stretch_high);
+  } else if constexpr (std::is_same_v<Part, LearnedSigmoid>) {
+    field("temperature", part.temperature);
+  } else if constexpr (std::is_same_v<Part, TanhSurrogate>) {
+    field("sharpness", part.sharpness);
+  } else if constexpr (std::is_same_v<Part, FourierSurrogate>) {
+    field("amplitude", part.amplitude);
+  } else if constexpr (std::is_same_v<Part, TrustMask>) {
+    field("trust", part.trust);
   } else if constexpr (is_custom<Part>) {
     for (auto& [name, value] : part.parameters) field(name.c_str(), value);
   }

@@ -6,10 +6,11 @@
 namespace laconic {
 
 at::Tensor integer_codes(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
-                         const CodeBounds& bounds, const QuantSpec& parts) {
+                         const CodeBounds& bounds, const QuantSpec& parts,
+                         const RoundingState& state) {
   const auto real = zero_point.defined() ? x / scale + zero_point : x / scale;
-  return apply_clamp(parts.gradient, apply_rounding(parts.rounding, real), bounds.q_min,
-                     bounds.q_max);
+  const auto code = apply_rounding(parts.rounding, real, state);
+  return apply_clamp(parts.gradient, {code, bounds.q_min, bounds.q_max, real, zero_point});
 }
 
 at::Tensor real_values(const at::Tensor& codes, const at::Tensor& scale,

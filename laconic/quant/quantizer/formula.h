@@ -8,8 +8,10 @@ namespace laconic {
 
 /// clamp(round(x / scale + zero_point), q_min, q_max) as floats, with the gradients of rounding and
 /// clamp. `zero_point` may be undefined. Shapes broadcast.
+/// @param state  of the rounding, in the shape of `x`.
 at::Tensor integer_codes(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
-                         const CodeBounds& bounds, const QuantSpec& parts);
+                         const CodeBounds& bounds, const QuantSpec& parts,
+                         const RoundingState& state = {});
 
 /// (codes - zero_point) * scale.
 at::Tensor real_values(const at::Tensor& codes, const at::Tensor& scale,

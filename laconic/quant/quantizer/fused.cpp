@@ -30,7 +30,7 @@ AffineCodes affine_codes(const QuantSpec& spec, const QuantParameters& parameter
 /// The runs of `x` when a kernel can quantize it with these parameters.
 std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
-  const auto& [scale, zero_point] = parameters;
+  const auto& [scale, zero_point, unused] = parameters;
   if (!knows_rounding(spec) || !x.is_cpu() || x.numel() == 0) return std::nullopt;
   if (!is_plain(scale) || !is_plain(zero_point)) return std::nullopt;
   check_granularity(spec.granularity, x.sizes());

@@ -179,6 +179,8 @@ void check(const QuantSpec& spec) {
                       group->group_size, ".");
   }
   check_own_parts(spec);
+  check_rounding(spec.rounding);
+  check_gradient(spec.gradient);
   if (const auto* constant = std::get_if<ConstantScale>(&spec.scale)) check_constant(*constant);
   if (const auto statistic = statistic_of(spec.scale)) check_scale(spec, *statistic);
   if (std::holds_alternative<StaticScale>(spec.scale)) check_static(spec.granularity);

@@ -4,6 +4,8 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 
+#include <algorithm>
+
 #include "laconic/base/variant.h"
 #include "laconic/quant/quantizer/formula.h"
 #include "laconic/quant/quantizer/fused.h"
@@ -56,6 +58,13 @@ QuantParameters from_rule(const QuantSpec& spec, const at::Tensor& x) {
   return parameters;
 }
 
+// The state of the rounding beside the grouped view of the tensor.
+RoundingState grouped_state(const QuantSpec& spec, const QuantParameters& parameters) {
+  RoundingState state = parameters.rounding;
+  if (state.value.defined()) state.value = grouped(state.value, spec.granularity);
+  return state;
+}
+
 c10::ScalarType code_dtype(const Format& format) {
   const auto& kind = std::get<IntFormat>(format);
   if (kind.bit_width > 8) return c10::ScalarType::Int;
@@ -92,10 +101,12 @@ at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters) {
   if (auto codes = fused_codes(spec, x, parameters)) return *codes;
   const auto real = x.detach().to(parameters.scale.scalar_type());
+  RoundingState state = grouped_state(spec, parameters);
+  state.is_training = false;
   const auto codes = integer_codes(
       grouped(real, spec.granularity), parameters.scale.detach(),
       parameters.zero_point.defined() ? parameters.zero_point.detach() : parameters.zero_point,
-      bounds_like(spec.format, real), spec);
+      bounds_like(spec.format, real), spec, state);
   return ungrouped(codes, x.sizes(), spec.granularity).to(code_dtype(spec.format)).contiguous();
 }
 
@@ -109,9 +120,15 @@ at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
 at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
   const auto real = x.to(parameters.scale.scalar_type());
-  const auto codes = integer_codes(grouped(real, spec.granularity), parameters.scale,
-                                   parameters.zero_point, bounds_like(spec.format, real), spec);
-  const auto value = real_values(codes, parameters.scale, parameters.zero_point);
+  const auto view = grouped(real, spec.granularity);
+  const auto bounds = bounds_like(spec.format, real);
+  const auto graded = apply_scale_gradient(
+      spec.gradient, {parameters.scale, bounds.q_min, bounds.q_max}, parameters.zero_point,
+      view.numel() / std::max<int64_t>(parameters.scale.numel(), 1));
+  const auto codes =
+      integer_codes(view, graded.scale, parameters.zero_point, {graded.q_min, graded.q_max}, spec,
+                    grouped_state(spec, parameters));
+  const auto value = real_values(codes, graded.scale, parameters.zero_point);
   return ungrouped(value, x.sizes(), spec.granularity).to(x.scalar_type());
 }
 

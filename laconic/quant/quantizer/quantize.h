@@ -14,6 +14,7 @@ struct QuantParameters {
   at::Tensor scale;  ///< real units per code, > 0, floating
   at::Tensor
       zero_point;  ///< in codes (whole or, for a float zero point, not); undefined when symmetric
+  RoundingState rounding = {};  ///< of roundings that keep something, in the shape of the tensor
 };
 
 /// @throws c10::TypeError unless `x` is floating; c10::ValueError for NaN or infinity in it, with
