@@ -11,5 +11,10 @@ Answer answer_core_int(const Case& item);
 Answer answer_zero_point(const Case& item);
 Answer answer_weight_int(const Case& item);
 Answer answer_error_feedback(const Case& item);
+Answer answer_rounding(const Case& item);
+Answer answer_learned_round(const Case& item);
+Answer answer_core_trunc(const Case& item);
+Answer answer_bias(const Case& item);
+Answer answer_quant_tensor(const Case& item);
 
 }  // namespace laconic::golden

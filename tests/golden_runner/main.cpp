@@ -31,6 +31,11 @@ const std::vector<Area>& areas() {
       {"core_int", answer_core_int},
       {"zero_point", answer_zero_point},
       {"weight_int", answer_weight_int},
+      {"rounding", answer_rounding},
+      {"learned_round", answer_learned_round},
+      {"core_trunc", answer_core_trunc},
+      {"bias", answer_bias},
+      {"quant_tensor", answer_quant_tensor},
       {"error_feedback", answer_error_feedback, {"gpfq", "qronos"}}};
   return table;
 }

@@ -6,14 +6,17 @@
 
 namespace laconic::golden {
 
-Rounding read_rounding(Options& options) {
-  const auto word = options.word(
-      "rounding", {"nearest_even", "ceil", "floor", "toward_zero", "dpu"}, "nearest_even");
+Rounding rounding_of(const std::string& word) {
   if (word == "ceil") return Ceil{};
   if (word == "floor") return Floor{};
   if (word == "toward_zero") return TowardZero{};
   if (word == "dpu") return Dpu{};
   return HalfEven{};
+}
+
+Rounding read_rounding(Options& options) {
+  return rounding_of(options.word(
+      "rounding", {"nearest_even", "ceil", "floor", "toward_zero", "dpu"}, "nearest_even"));
 }
 
 Gradient read_clamp_gradient(Options& options) {

@@ -10,6 +10,8 @@ namespace laconic::golden {
 // The vocabulary of the cases as parts of quantizers.
 
 Rounding read_rounding(Options& options);
+/// nearest_even | ceil | floor | toward_zero | dpu
+Rounding rounding_of(const std::string& word);
 /// The option clamp_gradient.
 Gradient read_clamp_gradient(Options& options);
 Restriction read_restriction(Options& options);

@@ -4,6 +4,22 @@
 
 namespace laconic {
 
+namespace {
+
+// Accumulators: more bits than float32 counts.
+at::Tensor wide_codes(const IntFormat& format, const QuantTensor& tensor) {
+  const auto wide = [](const at::Tensor& x) { return x.detach().to(c10::ScalarType::Double); };
+  auto codes = wide(grouped(tensor.value, tensor.granularity)) / wide(tensor.scale);
+  if (tensor.zero_point.defined()) codes = codes + wide(tensor.zero_point);
+  const bool fits = format.bit_width < 32 || (format.bit_width == 32 && format.is_signed);
+  const auto [q_min, q_max] = code_range(format);
+  codes = codes.round().clamp(static_cast<double>(q_min), static_cast<double>(q_max));
+  return ungrouped(codes, tensor.value.sizes(), tensor.granularity)
+      .to(fits ? c10::ScalarType::Int : c10::ScalarType::Long);
+}
+
+}  // namespace
+
 QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x,
                      const QuantParameters& parameters) {
   const auto real = x.to(parameters.scale.scalar_type());
@@ -22,6 +38,8 @@ QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x) {
 }
 
 at::Tensor codes_of(const QuantTensor& tensor) {
+  const auto* integers = std::get_if<IntFormat>(&tensor.format);
+  if (integers != nullptr && integers->bit_width > 16) return wide_codes(*integers, tensor);
   // A value lies on a code but for the last bits of a product: nearest finds it whatever rounding
   // made it.
   QuantSpec nearest;

@@ -22,8 +22,9 @@ QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x, const QuantPara
 /// The same with the parameters of `x` itself. @throws as find_parameters.
 QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x);
 
-/// The codes, in the shape of `value`: int8 (signed, up to 8 bits), uint8 (unsigned) or int32.
-/// Exact: the same as quantize_codes gives for the tensor that was quantized.
+/// The codes, in the shape of `value`: int8 (signed, up to 8 bits), uint8 (unsigned), int32 or, for
+/// accumulators of more bits, int64. Exact: the same as quantize_codes gives for the tensor that
+/// was quantized; of an accumulator as exact as the value holds it.
 at::Tensor codes_of(const QuantTensor& tensor);
 
 }  // namespace laconic
