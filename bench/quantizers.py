@@ -92,14 +92,14 @@ def measure(arguments, with_peer):
 
 
 def table(rows, with_peer):
-    head = ["", "memcpy", "given", "of memcpy", "allocated", "with backward", "64 x 64"]
-    head += ["brevitas", "with backward", "times", "times with backward"] if with_peer else []
+    head = ["", "memcpy", "given", "of memcpy", "allocated", "with backward", "32 x 128"]
+    head += ["brevitas", "with backward", "times", "times, given", "times with backward"] if with_peer else []
     lines = [head, ["---"] * len(head)]
     for row in rows:
         line = [row["name"], f"{row['memcpy']:.2f} ms", f"{row['given']:.2f} ms", f"{row['of_memcpy']:.0%}",
                 f"{row['allocated']:.1f} ms", f"{row['backward']:.1f} ms", f"{row['small']:.1f} us"]
         if with_peer:
-            line += [f"{row['peer']:.0f} ms", f"{row['peer_backward']:.0f} ms", f"{row['peer'] / row['allocated']:.1f}",
+            line += [f"{row['peer']:.0f} ms", f"{row['peer_backward']:.0f} ms", f"{row['peer'] / row['allocated']:.1f}", f"{row['peer'] / row['given']:.1f}",
                      f"{row['peer_backward'] / row['backward']:.1f}"]
         lines.append(line)
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
