@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "laconic/cli/commands.h"
+#include "laconic/quant/presets/presets.h"
 #include "laconic/quant/quantizer/quant_spec.h"
 #include "laconic/recipe/preset_table.h"
 #include "laconic/recipe/recipe.h"
@@ -45,7 +46,13 @@ void print_quantizers(const Session& session) {
                        {"paper", solver.paper},
                        {"options", solver.default_options()}});
   }
-  if (session.json) return print(nlohmann::json{{"quantizer", words}, {"solvers", methods}});
+  auto presets = nlohmann::json::array();
+  for (const QuantPreset& preset : quant_presets()) {
+    presets.push_back(
+        {{"name", preset.name}, {"family", preset.family}, {"composition", to_string(preset)}});
+  }
+  if (session.json)
+    return print(nlohmann::json{{"quantizer", words}, {"solvers", methods}, {"presets", presets}});
   std::string text =
       "A quantizer is made of these parts (docs/quantizers.md says what each means):\n";
   for (const auto& [kind, names] : words.items()) {
@@ -58,6 +65,10 @@ void print_quantizers(const Session& session) {
   for (const auto& method : methods) {
     text += "  " + padded(method["name"], kWidth) + method["summary"].get<std::string>() +
             "; options with defaults: " + method["options"].dump() + "\n";
+  }
+  text += "Quantizers that have a name (quant_preset in C++), by those of Brevitas:\n";
+  for (const auto& preset : presets) {
+    text += "  " + padded(preset["name"], 44) + preset["composition"].get<std::string>() + "\n";
   }
   print(text);
 }
