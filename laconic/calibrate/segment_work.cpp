@@ -10,6 +10,7 @@
 #include "laconic/base/progress.h"
 #include "laconic/calibrate/fidelity.h"
 #include "laconic/kernel/pack.h"
+#include "laconic/load/native/stored.h"
 
 namespace laconic {
 namespace {
@@ -30,11 +31,11 @@ std::vector<std::string> parameters_of(const graph::Graph& graph, const Segment&
 
 /// Codes as quantize_codes gives them, from their packed form (native.h).
 at::Tensor stored_codes(const SafetensorsFile& shard, const NativeLayer& layer) {
-  const auto& format = std::get<IntFormat>(layer.weight.format);
+  const int64_t bits = bit_width(layer.weight);
   const at::Tensor codes =
-      unpack_rows(shard.tensor(layer.name + ".weight_codes"), format.bit_width, layer.shape[1]);
-  if (!format.is_signed) return codes.to(at::kByte);
-  return (codes - (int64_t{1} << (format.bit_width - 1))).to(at::kChar);
+      unpack_rows(shard.tensor(layer.name + ".weight_codes"), bits, layer.shape[1]);
+  if (!is_signed(layer.weight)) return codes.to(at::kByte);
+  return (codes - (int64_t{1} << (bits - 1))).to(at::kChar);
 }
 
 /// @param of  "weight" or "input".

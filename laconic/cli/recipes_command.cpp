@@ -14,9 +14,10 @@ template <typename Variant>
 nlohmann::json part_names(const QuantParts& own) {
   auto names = nlohmann::json::array();
   for_each_part<Variant>([&](auto part) { names.push_back(part.kName); });
-  if constexpr (!std::is_same_v<Variant, Format>) {
-    for (const auto& part : parts_of<Variant>(own)) names.push_back(part.name);
+  if constexpr (std::is_same_v<Variant, Format>) {
+    for (const auto& [name, format] : named_formats()) names.push_back(name);
   }
+  for (const auto& part : parts_of<Variant>(own)) names.push_back(part.name);
   return names;
 }
 

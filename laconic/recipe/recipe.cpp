@@ -135,10 +135,10 @@ void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingRe
                 "weight: granularity token is for inputs: a weight has none. Expected tensor, "
                 "channel or group.");
   }
-  const auto* format = std::get_if<IntFormat>(&spec.format);
-  if (format != nullptr && (format->bit_width < 2 || format->bit_width > 8)) {
-    reader.fail(node,
-                "weight: bits: expected 2 to 8, got " + std::to_string(format->bit_width) + ".");
+  const int64_t bits = stored_bits(spec.format), least = spec.format.index() == 0 ? 2 : 1;
+  if (bits < least || bits > 8) {
+    reader.fail(node, "weight: bits: expected " + std::to_string(least) + " to 8, got " +
+                          std::to_string(bits) + ".");
   }
 }
 

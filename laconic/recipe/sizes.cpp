@@ -16,7 +16,7 @@ int64_t element_count(const std::vector<int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
-int64_t code_bits(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).bit_width; }
+int64_t code_bits(const QuantSpec& spec) { return stored_bits(spec.format); }
 
 int64_t scale_bits(const QuantSpec& spec) {
   if (std::holds_alternative<ConstantScale>(spec.scale)) return 0;
@@ -30,6 +30,7 @@ int64_t zero_point_bits(const QuantSpec& spec) {
                                [&](const IntegerZeroPoint&) { return code_bits(spec); },
                                [](const FloatZeroPoint&) { return kFloatBits; },
                                [](const StoredMinimum&) { return kHalfBits; },
+                               [](const QuantizedMinimum&) { return kFloatBits; },
                                [](const CustomZeroPoint&) { return kFloatBits; }},
                     spec.zero_point);
 }

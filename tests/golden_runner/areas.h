@@ -8,8 +8,11 @@ namespace laconic::golden {
 // @throws c10::ValueError for an op or an option that is not known.
 
 Answer answer_core_int(const Case& item);
+Answer answer_core_float(const Case& item);
+Answer answer_core_binary_ternary(const Case& item);
 Answer answer_zero_point(const Case& item);
-Answer answer_weight_int(const Case& item);
+/// weight_int, weight_group, weight_float and weight_mx: one quantizer of many parts.
+Answer answer_weight(const Case& item);
 Answer answer_error_feedback(const Case& item);
 Answer answer_rounding(const Case& item);
 Answer answer_learned_round(const Case& item);

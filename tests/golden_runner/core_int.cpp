@@ -44,8 +44,8 @@ Answer answer_core_int(const Case& item) {
   Options options(item.options);
   const auto [spec, bounds] = read_parts(options, leaf("bit_width"));
   const at::Tensor codes =
-      decoupled ? integer_codes(x, leaf("pre_scale"), leaf("pre_zero_point"), bounds, spec)
-                : integer_codes(x, scale, zero_point, bounds, spec);
+      decoupled ? elements_of(x, leaf("pre_scale"), leaf("pre_zero_point"), bounds, spec)
+                : elements_of(x, scale, zero_point, bounds, spec);
   const at::Tensor y = real_values(codes, scale, zero_point);
   answer.outputs = {
       {"y", y}, {"codes", codes}, {"min_int", bounds.q_min}, {"max_int", bounds.q_max}};

@@ -30,7 +30,12 @@ const std::vector<Area>& areas() {
   static const std::vector<Area> table = {
       {"core_int", answer_core_int},
       {"zero_point", answer_zero_point},
-      {"weight_int", answer_weight_int},
+      {"core_float", answer_core_float},
+      {"core_binary_ternary", answer_core_binary_ternary},
+      {"weight_int", answer_weight},
+      {"weight_group", answer_weight},
+      {"weight_float", answer_weight},
+      {"weight_mx", answer_weight},
       {"rounding", answer_rounding},
       {"learned_round", answer_learned_round},
       {"core_trunc", answer_core_trunc},

@@ -30,6 +30,13 @@ std::string Options::word(const std::string& key, const std::vector<std::string>
   return has(key) ? word(key, known) : fallback;
 }
 
+std::vector<std::string> Options::words(const std::string& key) {
+  const auto& value = at(key);
+  TORCH_CHECK_VALUE(value.is_array(), "option ", key, ": expected a list of words, got ",
+                    value.dump(), ".");
+  return value.get<std::vector<std::string>>();
+}
+
 bool Options::flag(const std::string& key, bool fallback) {
   read_.insert(key);
   if (!has(key)) return fallback;

@@ -17,6 +17,8 @@ class Options {
   std::string word(const std::string& key, const std::vector<std::string>& known);
   std::string word(const std::string& key, const std::vector<std::string>& known,
                    const std::string& fallback);
+  /// A list of words.
+  std::vector<std::string> words(const std::string& key);
   bool flag(const std::string& key, bool fallback);
   /// A number in [low, high].
   double number(const std::string& key, double low, double high);

@@ -43,6 +43,22 @@ IntFormat make_format(double bits, bool is_signed, bool narrow_range) {
   return {static_cast<int64_t>(std::ceil(bits)), is_signed, narrow_range};
 }
 
+MinifloatFormat read_minifloat(Options& options) {
+  MinifloatFormat format;
+  format.exponent_bits = options.whole("exponent_bits", 1, 8);
+  format.mantissa_bits = options.whole("mantissa_bits", 0, 14);
+  const auto family = options.word("element_family", {"plain", "ocp", "fnuz"});
+  if (family == "fnuz") {
+    format.exponent_bias = int64_t{1} << (format.exponent_bits - 1);
+    format.specials = FloatSpecials::kNegativeZero;
+  }
+  if (family == "ocp") {
+    if (format.exponent_bits == 4) format.specials = FloatSpecials::kNan;
+    if (format.exponent_bits == 5) format.specials = FloatSpecials::kIeee;
+  }
+  return format;
+}
+
 namespace {
 
 const std::vector<std::string>& statistic_words() {
@@ -104,7 +120,10 @@ Granularity read_granularity(Options& options, const std::string& layer) {
   return PerGroup{1 - output, options.whole("group_size", 1, 1 << 20), /*pad=*/true};
 }
 
-Threshold threshold_of(const Restriction& restriction) {
+Threshold threshold_of(const QuantSpec& spec, const Restriction& restriction, Options& options) {
+  const auto word = options.word("threshold_restrict", {"float", "power_of_two_floor"}, "float");
+  if (std::holds_alternative<MinifloatFormat>(spec.format))
+    return word == "float" ? Threshold::kLargestCode : Threshold::kLargestPower;
   return std::holds_alternative<PowerOfTwo>(restriction) ? Threshold::kPowerOfTwo
                                                          : Threshold::kFullRange;
 }

@@ -19,6 +19,8 @@ Restriction read_restriction(Options& options);
 /// count.
 double read_bits(Options& options);
 IntFormat make_format(double bits, bool is_signed, bool narrow_range);
+/// exponent_bits, mantissa_bits and element_family.
+MinifloatFormat read_minifloat(Options& options);
 /// The options scale_stat and those of the statistic.
 Statistic read_statistic(Options& options);
 ZeroPoint read_zero_point(Options& options);
@@ -29,7 +31,8 @@ std::string read_layer(Options& options);
 bool is_transposed(const std::string& layer);
 
 /// The code that a statistic is mapped to: -q_min (signed) or q_max, and for powers of two the
-/// number of codes on one side.
-Threshold threshold_of(const Restriction& restriction);
+/// number of codes on one side; the largest number of floats, or the power of two in it where
+/// threshold_restrict says so.
+Threshold threshold_of(const QuantSpec& spec, const Restriction& restriction, Options& options);
 
 }  // namespace laconic::golden

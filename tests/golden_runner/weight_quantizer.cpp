@@ -16,8 +16,8 @@ namespace {
 constexpr double kMinimumBits = 2;
 
 ScaleSource read_source(Options& options) {
-  const std::vector<std::string> words = {"stats", "parameter_from_stats", "parameter",
-                                          "const", "affine_stats",         "he"};
+  const std::vector<std::string> words = {
+      "stats", "parameter_from_stats", "parameter", "const", "affine_stats", "he", "none"};
   const auto word = options.word("scale_source", words, "stats");
   return static_cast<ScaleSource>(std::find(words.begin(), words.end(), word) - words.begin());
 }
@@ -119,6 +119,8 @@ at::Tensor find_scale(Work& work) {
           static_cast<double>(work.weight.numel()) / static_cast<double>(work.weight.size(0));
       return used(stored(fixed_threshold(work, std::sqrt(2 / fan_in))));
     }
+    case ScaleSource::kNone:
+      return fixed_threshold(work, 1, {1});
   }
   TORCH_CHECK_VALUE(false, "option scale_source: unknown.");
 }
@@ -141,16 +143,48 @@ at::Tensor find_minimum(Work& work, const at::Tensor& scale) {
                                         : minimum;
 }
 
-at::Tensor find_bit_width(Work& work) {
-  const double bits = work.quantizer.bits;
+/// Bits that a parameter of this name says, when they are learned.
+at::Tensor find_bits(Work& work, double bits, bool is_learned, const std::string& name) {
   const auto options = work.weight.options().requires_grad(false);
-  if (!work.quantizer.learned_bit_width) return torch::full({}, bits, options);
+  if (!is_learned) return torch::full({}, bits, options);
   TORCH_CHECK_VALUE(bits >= kMinimumBits, "option bits: a learned bit width is at least ",
                     kMinimumBits, ", got ", bits, ".");
   const at::Tensor offset =
-      work.learn("bit_width_offset", torch::full({}, std::floor(bits) - kMinimumBits, options));
+      work.learn(name, torch::full({}, std::floor(bits) - kMinimumBits, options));
   const at::Tensor real = magnitude(offset) + kMinimumBits;
   return straight_through(real, real.detach().round());
+}
+
+/// Bounds and threshold of the codes, whose bits may be learned.
+void find_codes(Work& work) {
+  const WeightQuantizer& quantizer = work.quantizer;
+  const Threshold threshold = scale_of(quantizer.spec).threshold;
+  QuantizedWeight& result = work.result;
+  if (const auto* whole = std::get_if<IntFormat>(&quantizer.spec.format)) {
+    result.bit_width =
+        find_bits(work, quantizer.bits, quantizer.learned_bit_width, "bit_width_offset");
+    work.bounds = code_bounds(*whole, result.bit_width);
+    work.threshold = threshold_code(threshold, work.bounds, *whole, result.bit_width);
+    return;
+  }
+  const auto& format = std::get<MinifloatFormat>(quantizer.spec.format);
+  result.mantissa_bits = find_bits(work, static_cast<double>(format.mantissa_bits),
+                                   quantizer.learned_mantissa, "mantissa_bits_offset");
+  work.bounds = quantizer.learned_mantissa ? code_bounds(format, result.mantissa_bits)
+                                           : bounds_like(format, work.weight);
+  work.threshold = quantizer.learned_mantissa
+                       ? work.bounds.q_max
+                       : fixed_threshold(work, threshold_code(threshold, format));
+}
+
+at::Tensor find_elements(const Work& work) {
+  const QuantSpec& spec = work.quantizer.spec;
+  const at::Tensor view = grouped(work.weight, spec.granularity);
+  const QuantizedWeight& result = work.result;
+  if (!work.quantizer.learned_mantissa)
+    return elements_of(view, result.scale, result.zero_point, work.bounds, spec);
+  return format_elements(std::get<MinifloatFormat>(spec.format), view / result.scale,
+                         {work.bounds, spec.rounding, spec.gradient}, result.mantissa_bits);
 }
 
 bool is_searched(const Statistic& kind) {
@@ -164,26 +198,34 @@ WeightQuantizer read_weight_quantizer(Options& options) {
   QuantSpec& spec = result.spec;
   const auto layer = read_layer(options);
   result.transposed = is_transposed(layer);
-  result.bits = read_bits(options);
+  const auto family = options.word("format", {"int", "mxint", "float", "mxfloat"}, "int");
+  const bool is_float = family.ends_with("float");
+  if (!is_float) result.bits = read_bits(options);
   spec.zero_point = read_zero_point(options);
   const bool is_signed = options.flag("signed", !asymmetric(spec));
-  spec.format = make_format(result.bits, is_signed, options.flag("narrow_range", false));
+  if (is_float) {
+    spec.format = read_minifloat(options);
+  } else {
+    spec.format = make_format(result.bits, is_signed, options.flag("narrow_range", false));
+  }
   spec.granularity = read_granularity(options, layer);
   spec.rounding = read_rounding(options);
   result.source = read_source(options);
   result.learned_bit_width = options.flag("learned_bit_width", false);
+  result.learned_mantissa = options.flag("learned_mantissa_bits", false);
   StatisticScale& scale = scale_of(spec);
   if (has_statistic(result.source)) scale.statistic = read_statistic(options);
   if (options.has("scale_stat") && !has_statistic(result.source)) read_statistic(options);
   scale.restriction = read_restriction(options);
   scale.minimum = options.number("scale_min", 0, 1e6, options.has("bits") ? 1e-10 : 0);
-  scale.threshold = threshold_of(scale.restriction);
+  scale.threshold = threshold_of(spec, scale.restriction, options);
   if (result.source == ScaleSource::kParameter || result.source == ScaleSource::kConst)
     result.scale_init = options.number("scale_init", -1e30, 1e30);
   if (result.source == ScaleSource::kAffineStats)
     result.affine_init = options.number("affine_scale_init", -1e30, 1e30, 1);
   result.learned_minimum = asymmetric(spec) && is_searched(scale.statistic);
-  const bool masked = result.learned_bit_width || result.source == ScaleSource::kParameter ||
+  const bool masked = result.learned_bit_width || result.learned_mantissa ||
+                      result.source == ScaleSource::kParameter ||
                       result.source == ScaleSource::kParameterFromStats ||
                       result.source == ScaleSource::kAffineStats;
   spec.gradient = masked ? Gradient(Clipped{}) : StraightThrough{};
@@ -194,7 +236,6 @@ WeightQuantizer read_weight_quantizer(Options& options) {
 
 QuantizedWeight quantize_weight(const WeightQuantizer& quantizer, const at::Tensor& weight) {
   const QuantSpec& spec = quantizer.spec;
-  const auto& format = std::get<IntFormat>(spec.format);
   Work work{quantizer,
             weight,
             rows_of(weight, spec.granularity),
@@ -202,9 +243,7 @@ QuantizedWeight quantize_weight(const WeightQuantizer& quantizer, const at::Tens
             {},
             {},
             {}};
-  const at::Tensor bit_width = work.result.bit_width = find_bit_width(work);
-  work.bounds = code_bounds(format, bit_width);
-  work.threshold = threshold_code(scale_of(spec).threshold, work.bounds, format, bit_width);
+  find_codes(work);
   QuantizedWeight& result = work.result;
   result.scale = find_scale(work);
   if (asymmetric(spec)) {
@@ -212,8 +251,7 @@ QuantizedWeight quantize_weight(const WeightQuantizer& quantizer, const at::Tens
         zero_point_of_minimum(spec.zero_point, find_minimum(work, result.scale), result.scale,
                               work.bounds, {spec.rounding, spec.gradient});
   }
-  const at::Tensor codes = integer_codes(grouped(weight, spec.granularity), result.scale,
-                                         result.zero_point, work.bounds, spec);
+  const at::Tensor codes = find_elements(work);
   result.codes = ungrouped(codes, weight.sizes(), spec.granularity);
   result.value = ungrouped(real_values(codes, result.scale, result.zero_point), weight.sizes(),
                            spec.granularity);

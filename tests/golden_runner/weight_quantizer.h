@@ -10,7 +10,15 @@
 
 namespace laconic::golden {
 
-enum class ScaleSource { kStats, kParameterFromStats, kParameter, kConst, kAffineStats, kHe };
+enum class ScaleSource {
+  kStats,
+  kParameterFromStats,
+  kParameter,
+  kConst,
+  kAffineStats,
+  kHe,
+  kNone
+};
 
 /// A weight's quantizer as a case describes it.
 struct WeightQuantizer {
@@ -18,6 +26,7 @@ struct WeightQuantizer {
   ScaleSource source = ScaleSource::kStats;
   double bits = 8, scale_init = 0, affine_init = 1;
   bool learned_bit_width = false;
+  bool learned_mantissa = false;
   bool transposed = false;       ///< output channels are dimension 1
   bool learned_minimum = false;  ///< the zero point is a parameter
 };
@@ -29,7 +38,8 @@ WeightQuantizer read_weight_quantizer(Options& options);
 struct QuantizedWeight {
   at::Tensor value, codes;       ///< in the shape of the weight
   at::Tensor scale, zero_point;  ///< as the granularity shapes them; no zero point: undefined
-  at::Tensor bit_width;
+  at::Tensor bit_width;          ///< of integers
+  at::Tensor mantissa_bits;      ///< of minifloats
   std::map<std::string, at::Tensor> parameters;  ///< learned leaves: scale_value, zero_point, ...
 };
 

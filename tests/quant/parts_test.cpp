@@ -11,18 +11,26 @@ namespace {
 
 using laconic::testing::expect_error;
 
+/// One of each kind of part, by its defaults.
+template <typename Variant>
+std::vector<Variant> one_of_each() {
+  std::vector<Variant> parts;
+  for_each_part<Variant>([&](auto kind) { parts.emplace_back(kind); });
+  return parts;
+}
+
 std::vector<QuantSpec> many_specs() {
   std::vector<QuantSpec> specs;
-  for_each_part<Granularity>([&](auto granularity) {
-    for_each_part<Statistic>([&](auto statistic) {
-      for_each_part<Restriction>([&](auto restriction) {
-        for_each_part<ZeroPoint>([&](auto zero_point) {
+  for (Granularity granularity : one_of_each<Granularity>()) {
+    if (std::holds_alternative<PerGroup>(granularity))
+      granularity = PerGroup{.axis = -1, .group_size = 8};
+    for (const Statistic& statistic : one_of_each<Statistic>()) {
+      for (const Restriction& restriction : one_of_each<Restriction>()) {
+        for (const ZeroPoint& zero_point : one_of_each<ZeroPoint>()) {
+          const bool is_signed = std::holds_alternative<NoZeroPoint>(zero_point);
           QuantSpec spec;
-          spec.format = IntFormat{.bit_width = 4,
-                                  .is_signed = std::is_same_v<decltype(zero_point), NoZeroPoint>};
+          spec.format = IntFormat{.bit_width = 4, .is_signed = is_signed};
           spec.granularity = granularity;
-          if constexpr (std::is_same_v<decltype(granularity), PerGroup>)
-            spec.granularity = PerGroup{.axis = -1, .group_size = 8};
           spec.scale = StatisticScale{.statistic = statistic, .restriction = restriction};
           spec.zero_point = zero_point;
           try {
@@ -31,10 +39,10 @@ std::vector<QuantSpec> many_specs() {
           } catch (const c10::ValueError&) {
             // contradictions have their own test
           }
-        });
-      });
-    });
-  });
+        }
+      }
+    }
+  }
   return specs;
 }
 

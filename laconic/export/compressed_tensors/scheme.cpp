@@ -54,7 +54,8 @@ std::string input_obstacle(const NativeLayer& layer) {
                        std::holds_alternative<PerToken>(input.granularity);
   const bool fixed =
       has_static_input(layer) && std::holds_alternative<PerTensor>(input.granularity);
-  const bool whole_range = !std::get<IntFormat>(input.format).narrow_range;
+  const auto* whole = std::get_if<IntFormat>(&input.format);
+  const bool whole_range = whole != nullptr && !whole->narrow_range;
   const bool fits = bit_width(input) <= 8 && integer_zero && whole_range && (dynamic || fixed) &&
                     (is_signed(input) || fixed || is_asymmetric(input));
   return fits ? ""
@@ -126,6 +127,10 @@ at::Tensor zero_points(const NativeLayer& layer, const QuantParameters& paramete
 
 std::vector<std::string> scheme_obstacles(const NativeLayer& layer) {
   std::vector<std::string> found;
+  if (!std::holds_alternative<IntFormat>(layer.weight.format)) {
+    found.push_back("has codes of the format " + describe(layer.weight.format) +
+                    ", this export writes integers: put format: int into the recipe");
+  }
   if (layer.transposed) {
     found.emplace_back(
         "is stored [in, out] (a Conv1D, not a Linear), which clients of compressed-tensors do not "

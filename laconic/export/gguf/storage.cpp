@@ -127,6 +127,10 @@ bool holds(GgufType type, const at::Tensor& q) {
 
 std::vector<std::string> block_obstacles(const NativeLayer& layer) {
   std::vector<std::string> found;
+  if (!std::holds_alternative<IntFormat>(layer.weight.format)) {
+    found.push_back("has codes of the format " + describe(layer.weight.format) +
+                    ", the block types here hold integers: put format: int into the recipe");
+  }
   if (layer.shape[1] % kLength != 0) {
     found.push_back("has rows of " + std::to_string(layer.shape[1]) +
                     " weights, GGUF stores blocks of 32: leave the layer out (skip: true in a rule "

@@ -63,9 +63,9 @@ std::vector<std::string> tensor_names(const NativeLayer& layer) {
           input_zero_point_name(layer)};
 }
 
-int64_t bit_width(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).bit_width; }
+int64_t bit_width(const QuantSpec& spec) { return stored_bits(spec.format); }
 
-bool is_signed(const QuantSpec& spec) { return std::get<IntFormat>(spec.format).is_signed; }
+bool is_signed(const QuantSpec& spec) { return has_negative_codes(spec.format); }
 
 bool is_asymmetric(const QuantSpec& spec) {
   return !std::holds_alternative<NoZeroPoint>(spec.zero_point);
@@ -94,7 +94,7 @@ at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter,
 }
 
 at::Tensor stored_minimum(const QuantSpec& spec, const QuantParameters& parameters) {
-  const auto q_min = static_cast<double>(code_range(spec.format).q_min);
+  const double q_min = element_range(spec.format).low;
   const auto minimum =
       (parameters.zero_point.to(at::kFloat) - q_min).neg() * parameters.scale.to(at::kFloat);
   return minimum.to(at::kHalf).to(at::kFloat);

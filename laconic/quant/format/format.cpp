@@ -1,41 +1,131 @@
 #include "laconic/quant/format/format.h"
 
-#include <ATen/ops/full_like.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
 
 namespace laconic {
+namespace {
 
-CodeRange code_range(const Format& format) {
-  const auto& kind = std::get<IntFormat>(format);
-  const int64_t narrow = kind.narrow_range ? 1 : 0;
-  if (kind.is_signed) {
-    const int64_t half = int64_t{1} << (kind.bit_width - 1);
-    return {-half + narrow, half - 1};
-  }
-  return {0, (int64_t{1} << kind.bit_width) - 1 - narrow};
+using c10::ScalarType;
+
+ElementRange range_of_values(const std::vector<double>& values) {
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  return {*low, *high};
 }
 
-int64_t stored_bits(const Format& format) { return std::get<IntFormat>(format).bit_width; }
-
-CodeBounds code_bounds(const IntFormat& format, const at::Tensor& bit_width) {
-  const double narrow = format.narrow_range ? 1 : 0;
-  if (format.is_signed) {
-    const auto half = at::pow(2.0, bit_width - 1);
-    return {-half + narrow, half - 1};
+// What a kind does not say itself follows from its values.
+template <typename Kind>
+int64_t bits_of(const Kind& kind) {
+  if constexpr (requires { format_bits(kind); }) {
+    return format_bits(kind);
+  } else {
+    return static_cast<int64_t>(std::bit_width(format_values(kind).size() - 1));
   }
-  return {at::zeros_like(bit_width), at::pow(2.0, bit_width) - 1 - narrow};
+}
+
+template <typename Kind>
+ElementRange range_of(const Kind& kind) {
+  if constexpr (requires { format_range(kind); }) {
+    return format_range(kind);
+  } else {
+    return range_of_values(format_values(kind));
+  }
+}
+
+template <typename Kind>
+at::Tensor elements_of(const Kind& kind, const at::Tensor& real, const ElementRule& rule) {
+  if constexpr (requires { format_elements(kind, real, rule); }) {
+    return format_elements(kind, real, rule);
+  } else {
+    return grid_elements(make_grid(format_values(kind)), real, rule);
+  }
+}
+
+template <typename Kind>
+at::Tensor codes_of_elements(const Kind& kind, const at::Tensor& elements) {
+  if constexpr (requires { format_codes(kind, elements); }) {
+    return format_codes(kind, elements);
+  } else {
+    return places_in(format_values(kind), elements)
+        .to(bits_of(kind) > 8 ? ScalarType::Int : ScalarType::Byte);
+  }
+}
+
+}  // namespace
+
+ElementRange element_range(const Format& format) {
+  return std::visit([](const auto& kind) { return range_of(kind); }, format);
+}
+
+CodeRange code_range(const Format& format) {
+  if (const auto* kind = std::get_if<IntFormat>(&format)) {
+    const auto [low, high] = format_range(*kind);
+    return {static_cast<int64_t>(low), static_cast<int64_t>(high)};
+  }
+  return {0, static_cast<int64_t>(values(format).size()) - 1};
+}
+
+int64_t stored_bits(const Format& format) {
+  return std::visit([](const auto& kind) { return bits_of(kind); }, format);
+}
+
+bool has_negative_codes(const Format& format) {
+  const auto* kind = std::get_if<IntFormat>(&format);
+  return kind != nullptr && kind->is_signed;
+}
+
+std::vector<double> values(const Format& format) {
+  return std::visit([](const auto& kind) { return format_values(kind); }, format);
+}
+
+at::Tensor elements_of_real(const Format& format, const at::Tensor& real, const ElementRule& rule) {
+  return std::visit([&](const auto& kind) { return elements_of(kind, real, rule); }, format);
+}
+
+at::Tensor encode(const Format& format, const at::Tensor& elements) {
+  return std::visit([&](const auto& kind) { return codes_of_elements(kind, elements); }, format);
+}
+
+at::Tensor decode(const Format& format, const at::Tensor& codes, ScalarType dtype) {
+  if (std::holds_alternative<IntFormat>(format)) return codes.to(dtype);
+  const auto table = values(format);
+  const auto last = static_cast<int64_t>(table.size()) - 1;
+  const auto place = codes.to(ScalarType::Long);
+  TORCH_CHECK_VALUE(place.ge(0).logical_and(place.le(last)).all().item<bool>(),
+                    "[format] codes of ", describe(format), ": expected 0 to ", last,
+                    ", got others.");
+  return at::tensor(table, at::TensorOptions().dtype(ScalarType::Double))
+      .to(codes.device(), dtype)
+      .index({place});
+}
+
+std::string describe(const Format& format) {
+  for (const auto& [name, named] : named_formats()) {
+    if (named == format) return name;
+  }
+  return std::visit([](const auto& kind) { return describe_format(kind); }, format);
 }
 
 void check_format(const Format& format) {
-  const auto& kind = std::get<IntFormat>(format);
-  TORCH_CHECK_VALUE(kind.bit_width >= 1 && kind.bit_width <= 16,
-                    "[format] bit_width: expected 1 to 16, got ", kind.bit_width,
-                    ". Choose 2 to 8 for files.");
-  const auto [q_min, q_max] = code_range(format);
-  TORCH_CHECK_VALUE(q_min < q_max, "[format] bit_width ", kind.bit_width,
-                    kind.narrow_range ? " with narrow_range" : "", " leaves ", q_max - q_min + 1,
-                    " code; expected at least 2. Choose a larger bit_width.");
+  std::visit([](const auto& kind) { check_format_kind(kind); }, format);
+}
+
+const std::vector<std::pair<std::string, Format>>& named_formats() {
+  static const std::vector<std::pair<std::string, Format>> formats = {{"e4m3", e4m3()},
+                                                                      {"e5m2", e5m2()},
+                                                                      {"e3m2", e3m2()},
+                                                                      {"e2m3", e2m3()},
+                                                                      {"e2m1", e2m1()},
+                                                                      {"e8m0", e8m0()},
+                                                                      {"e4m3_fnuz", e4m3_fnuz()},
+                                                                      {"e5m2_fnuz", e5m2_fnuz()},
+                                                                      {"nf4", nf4()},
+                                                                      {"fp4", fp4()},
+                                                                      {"af4", af4()}};
+  return formats;
 }
 
 }  // namespace laconic

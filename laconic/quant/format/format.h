@@ -1,26 +1,33 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
-#include <string_view>
+#include <string>
+#include <utility>
 #include <variant>
+#include <vector>
+
+#include "laconic/quant/format/int.h"
+#include "laconic/quant/format/minifloat.h"
+#include "laconic/quant/format/sign.h"
+#include "laconic/quant/format/table.h"
 
 namespace laconic {
 
-/// Integers: signed [-2^(b-1) (+1 when narrow), 2^(b-1) - 1], unsigned [0, 2^b - 1 (-1 when
-/// narrow)].
-struct IntFormat {
-  static constexpr std::string_view kName = "int";
-  int64_t bit_width = 8;  ///< 2 to 8 where codes are stored; up to 16 in simulation
-  bool is_signed = true;
-  bool narrow_range = false;
-  bool operator==(const IntFormat&) const = default;
-};
+/// The numbers that there are, in units of the scale: elements. Each has a code of stored_bits.
+/// For integers the code is the number; for others it is a bit pattern from 0 on.
+using Format = std::variant<IntFormat, BinaryFormat, TernaryFormat, MinifloatFormat, TableFormat,
+                            PowerSumFormat, CustomFormat>;
 
-using Format = std::variant<IntFormat>;
+// A part has these overloads, which the functions below call: check_format_kind, describe_format,
+// format_values; and those of format_bits (default: the least that count the values), format_range
+// (default: smallest and largest value), format_elements (default: nearest value by the rounding)
+// and format_codes (default: place among the values) that it does otherwise.
 
-/// Smallest and largest code.
+/// Smallest and largest element. Infinity and NaN do not count.
+ElementRange element_range(const Format& format);
+
+/// Smallest and largest code: whole numbers for integers, else 0 and how many codes there are
+/// less one.
 struct CodeRange {
   int64_t q_min, q_max;
   bool operator==(const CodeRange&) const = default;
@@ -30,15 +37,33 @@ CodeRange code_range(const Format& format);
 /// Bits that a stored code takes.
 int64_t stored_bits(const Format& format);
 
-/// The same as tensors: `bit_width` is a floating 0-dim tensor, may be fractional, and gets a
-/// gradient through both bounds.
-struct CodeBounds {
-  at::Tensor q_min, q_max;
-};
-CodeBounds code_bounds(const IntFormat& format, const at::Tensor& bit_width);
+/// Whether codes are negative too: signed integers.
+bool has_negative_codes(const Format& format);
 
-/// @throws c10::ValueError for a bit width outside 1..16, or a narrow range that leaves a single
-/// code.
+/// The number of each code, from code_range's q_min on. NaN and infinity where a code is such.
+std::vector<double> values(const Format& format);
+
+/// Real numbers in units of the scale -> elements, floating: rounded to the format and clamped to
+/// the rule's bounds, with the gradients of both. NaN stays NaN.
+at::Tensor elements_of_real(const Format& format, const at::Tensor& real, const ElementRule& rule);
+
+/// Codes of elements: int8 for signed integers of at most 8 bits, uint8 for other codes of at most
+/// 8 bits, else int32.
+/// @param elements  numbers of the format exactly, floating.
+/// @throws c10::ValueError for a number that the format does not have, where that is looked up.
+at::Tensor encode(const Format& format, const at::Tensor& elements);
+
+/// Back: the element of each code, as `dtype`. @throws c10::ValueError for a code out of range.
+at::Tensor decode(const Format& format, const at::Tensor& codes, c10::ScalarType dtype);
+
+/// "int4", "e4m3", "table of 16"
+std::string describe(const Format& format);
+
+/// @throws c10::ValueError for a format that cannot be: 0 bits, an exponent of 0 bits, a table of
+/// one number, ...
 void check_format(const Format& format);
+
+/// Formats that have a word of their own in YAML: {"e4m3", e4m3()}, {"nf4", nf4()}, ...
+const std::vector<std::pair<std::string, Format>>& named_formats();
 
 }  // namespace laconic

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 #include <optional>
+#include <sstream>
 
 #include "laconic/base/text.h"
 #include "laconic/base/variant.h"
@@ -18,7 +19,16 @@ struct EnumNames<Threshold> {
       {Threshold::kLargestCode, "largest_code"},
       {Threshold::kFullRange, "full_range"},
       {Threshold::kPowerOfTwo, "power_of_two"},
-      {Threshold::kCodeCount, "code_count"}};
+      {Threshold::kCodeCount, "code_count"},
+      {Threshold::kLargestPower, "largest_power"}};
+};
+template <>
+struct EnumNames<FloatSpecials> {
+  static constexpr std::pair<FloatSpecials, const char*> kRows[] = {
+      {FloatSpecials::kNone, "none"},
+      {FloatSpecials::kNan, "nan"},
+      {FloatSpecials::kIeee, "ieee"},
+      {FloatSpecials::kNegativeZero, "negative_zero"}};
 };
 template <>
 struct EnumNames<PowerRounding> {
@@ -44,6 +54,16 @@ std::string print(double value) {
   }
   return text;
 }
+constexpr const char* kStandard = "standard";
+std::string print(const std::optional<int64_t>& value) {
+  return value ? std::to_string(*value) : kStandard;
+}
+// A list of YAML and of JSON.
+std::string print(const std::vector<double>& values) {
+  std::vector<std::string> texts;
+  for (const double value : values) texts.push_back(print(value));
+  return "[" + join(texts, ", ") + "]";
+}
 template <typename Enum>
 requires std::is_enum_v<Enum> std::string print(Enum value) {
   for (const auto& [kind, name] : EnumNames<Enum>::kRows) {
@@ -62,6 +82,20 @@ void parse(const std::string& key, const std::string& text, double& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !(value - value == 0)) {
     throw FieldError(key, key + ": expected a finite number, got \"" + text + "\"");
+  }
+}
+void parse(const std::string& key, const std::string& text, std::optional<int64_t>& value) {
+  value.reset();
+  if (text != kStandard) parse(key, text, value.emplace());
+}
+void parse(const std::string& key, const std::string& text, std::vector<double>& values) {
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']')
+    throw FieldError(key, key + ": expected a list of numbers, got \"" + text + "\"");
+  std::istringstream items(text.substr(1, text.size() - 2));
+  values.clear();
+  for (std::string item; std::getline(items, item, ',');) {
+    item.erase(0, item.find_first_not_of(' '));
+    parse(key, item, values.emplace_back());
   }
 }
 void parse(const std::string& key, const std::string& text, bool& value) {
@@ -89,6 +123,17 @@ void visit_fields(auto& part, auto&& field) {
   if constexpr (std::is_same_v<Part, IntFormat>) {
     field("bits", part.bit_width), field("signed", part.is_signed),
         field("narrow_range", part.narrow_range);
+  } else if constexpr (std::is_same_v<Part, TernaryFormat>) {
+    field("ternary_threshold", part.threshold);
+  } else if constexpr (std::is_same_v<Part, MinifloatFormat>) {
+    field("exponent_bits", part.exponent_bits), field("mantissa_bits", part.mantissa_bits),
+        field("exponent_bias", part.exponent_bias), field("specials", part.specials),
+        field("saturating", part.saturating), field("signed", part.is_signed),
+        field("subnormals", part.subnormals);
+  } else if constexpr (std::is_same_v<Part, TableFormat>) {
+    field("values", part.values);
+  } else if constexpr (std::is_same_v<Part, PowerSumFormat>) {
+    field("bits", part.bit_width), field("terms", part.terms), field("root", part.root);
   } else if constexpr (std::is_same_v<Part, PerChannel>) {
     field("axis", part.axis);
   } else if constexpr (std::is_same_v<Part, PerGroup>) {
@@ -110,6 +155,10 @@ void visit_fields(auto& part, auto&& field) {
     field("power_rounding", part.rounding);
   } else if constexpr (std::is_same_v<Part, StoredAs>) {
     field("stored_dtype", part.dtype);
+  } else if constexpr (std::is_same_v<Part, QuantizedBy>) {
+    field("scale_quantizer", part.quantizer);
+  } else if constexpr (std::is_same_v<Part, QuantizedMinimum>) {
+    field("minimum_quantizer", part.quantizer);
   } else if constexpr (std::is_same_v<Part, ConstantScale>) {
     field("value", part.value);
   } else if constexpr (std::is_same_v<Part, Stochastic>) {
@@ -131,16 +180,31 @@ void visit_fields(auto& part, auto&& field) {
   }
 }
 
+void print_field(const std::string& name, const auto& value, SpecFields& fields) {
+  fields.emplace_back(name, print(value));
+}
+// A quantizer in a quantizer: its fields with the name before them.
+void print_field(const std::string& name, const Boxed<QuantSpec>& spec, SpecFields& fields) {
+  for (const auto& [key, text] : to_fields(*spec)) fields.emplace_back(name + "." + key, text);
+}
+
 template <typename Variant>
 void print_part(const char* key, const Variant& variant, SpecFields& fields) {
   std::visit(
       [&](const auto& part) {
         fields.emplace_back(key, part_name(part));
-        visit_fields(part, [&](const char* name, const auto& value) {
-          fields.emplace_back(name, print(value));
-        });
+        visit_fields(
+            part, [&](const char* name, const auto& value) { print_field(name, value, fields); });
       },
       variant);
+}
+
+// A word of its own says all of a format.
+void print_format(const Format& format, SpecFields& fields) {
+  for (const auto& [name, named] : named_formats()) {
+    if (named == format) return void(fields.emplace_back("format", name));
+  }
+  print_part("format", format, fields);
 }
 
 /// Takes fields one by one and remembers which were read.
@@ -152,6 +216,19 @@ class Reader {
   template <typename Value>
   void read(const std::string& key, Value& value) {
     if (const auto text = take(key)) parse(key, *text, value);
+  }
+
+  void read(const std::string& key, Boxed<QuantSpec>& spec) {
+    std::map<std::string, std::string> inner;
+    const std::string prefix = key + ".";
+    for (auto at = left_.lower_bound(prefix); at != left_.end() && at->first.starts_with(prefix);
+         at = left_.erase(at))
+      inner.emplace(at->first.substr(prefix.size()), at->second);
+    try {
+      if (!inner.empty()) spec = from_fields(inner, parts_);
+    } catch (const FieldError& error) {
+      throw FieldError(prefix + error.key, error.what());
+    }
   }
 
   template <typename Variant>
@@ -166,13 +243,14 @@ class Reader {
 
   void expect_nothing_left() const {
     if (left_.empty()) return;
-    const std::string& key = left_.begin()->first;
+    const std::string& full = left_.begin()->first;
+    const std::string key = full.substr(0, full.find('.'));
     const auto known = known_spec_keys(parts_);
     const bool exists = std::find(known.begin(), known.end(), key) != known.end();
-    throw FieldError(key, exists ? "key \"" + key +
-                                       "\" does not belong to the parts chosen here; remove it or "
-                                       "choose the part that has it"
-                                 : "unknown key \"" + key + "\"" + suggestion(key, known));
+    throw FieldError(full, exists ? "key \"" + key +
+                                        "\" does not belong to the parts chosen here; remove it or "
+                                        "choose the part that has it"
+                                  : "unknown key \"" + key + "\"" + suggestion(key, known));
   }
 
  private:
@@ -193,8 +271,12 @@ class Reader {
       if (name == names.back()) chosen = kind;
     };
     for_each_part<Variant>(offer);
-    if constexpr (!std::is_same_v<Variant, Format>) {
-      for (const auto& kind : parts_of<Variant>(parts)) offer(kind);
+    for (const auto& kind : parts_of<Variant>(parts)) offer(kind);
+    if constexpr (std::is_same_v<Variant, Format>) {
+      for (const auto& [word, format] : named_formats()) {
+        names.push_back(word);
+        if (name == word) chosen = format;
+      }
     }
     if (!chosen)
       throw FieldError(key, key + ": unknown value \"" + name + "\"" + suggestion(name, names));
@@ -217,7 +299,7 @@ void print_scale(const Kind& scale, SpecFields& fields) {
 
 SpecFields to_fields(const QuantSpec& spec) {
   SpecFields fields;
-  print_part("format", spec.format, fields);
+  print_format(spec.format, fields);
   print_part("granularity", spec.granularity, fields);
   print_part("scale", spec.scale, fields);
   std::visit(
@@ -267,9 +349,7 @@ std::vector<std::string> known_spec_keys(const QuantParts& parts) {
       visit_fields(kind, [&](const char* name, const auto&) { add(name); });
     };
     for_each_part<Variant>(add_fields);
-    if constexpr (!std::is_same_v<Variant, Format>) {
-      for (const auto& kind : parts_of<Variant>(parts)) add_fields(kind);
-    }
+    for (const auto& kind : parts_of<Variant>(parts)) add_fields(kind);
   };
   add_part("format", std::type_identity<Format>());
   add_part("granularity", std::type_identity<Granularity>());

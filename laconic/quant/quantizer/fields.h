@@ -12,7 +12,8 @@
 namespace laconic {
 
 /// A spec as flat keys and scalars, the common ground of YAML and JSON: {"format", "int"}, {"bits",
-/// "4"}, ...
+/// "4"}, ... A list of numbers is one text, "[1, 2]"; the quantizer of a scale has its key and a
+/// dot before its own keys: {"scale_quantizer.format", "e4m3"}.
 using SpecFields = std::vector<std::pair<std::string, std::string>>;
 
 /// What is wrong with one field; readers add where it stands.

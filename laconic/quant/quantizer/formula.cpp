@@ -5,24 +5,23 @@
 
 namespace laconic {
 
-at::Tensor integer_codes(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
-                         const CodeBounds& bounds, const QuantSpec& parts,
-                         const RoundingState& state) {
+at::Tensor elements_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
+                       const CodeBounds& bounds, const QuantSpec& parts,
+                       const RoundingState& state) {
   const auto real = zero_point.defined() ? x / scale + zero_point : x / scale;
-  const auto code = apply_rounding(parts.rounding, real, state);
-  return apply_clamp(parts.gradient, {code, bounds.q_min, bounds.q_max, real, zero_point});
+  return elements_of_real(parts.format, real,
+                          {bounds, parts.rounding, parts.gradient, state, zero_point});
 }
 
-at::Tensor real_values(const at::Tensor& codes, const at::Tensor& scale,
+at::Tensor real_values(const at::Tensor& elements, const at::Tensor& scale,
                        const at::Tensor& zero_point) {
-  return zero_point.defined() ? (codes - zero_point) * scale : codes * scale;
+  return zero_point.defined() ? (elements - zero_point) * scale : elements * scale;
 }
 
 CodeBounds bounds_like(const Format& format, const at::Tensor& like) {
-  const auto [q_min, q_max] = code_range(format);
+  const auto [low, high] = element_range(format);
   const auto options = at::TensorOptions().dtype(like.scalar_type()).device(like.device());
-  return {at::full({}, static_cast<double>(q_min), options),
-          at::full({}, static_cast<double>(q_max), options)};
+  return {at::full({}, low, options), at::full({}, high, options)};
 }
 
 }  // namespace laconic

@@ -6,18 +6,18 @@
 
 namespace laconic {
 
-/// clamp(round(x / scale + zero_point), q_min, q_max) as floats, with the gradients of rounding and
-/// clamp. `zero_point` may be undefined. Shapes broadcast.
+/// clamp(round(x / scale + zero_point), q_min, q_max): elements of the spec's format as floats,
+/// with the gradients of rounding and clamp. `zero_point` may be undefined. Shapes broadcast.
 /// @param state  of the rounding, in the shape of `x`.
-at::Tensor integer_codes(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
-                         const CodeBounds& bounds, const QuantSpec& parts,
-                         const RoundingState& state = {});
+at::Tensor elements_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
+                       const CodeBounds& bounds, const QuantSpec& parts,
+                       const RoundingState& state = {});
 
-/// (codes - zero_point) * scale.
-at::Tensor real_values(const at::Tensor& codes, const at::Tensor& scale,
+/// (elements - zero_point) * scale.
+at::Tensor real_values(const at::Tensor& elements, const at::Tensor& scale,
                        const at::Tensor& zero_point);
 
-/// The bounds of the spec's format as 0-dim float tensors beside `like`.
+/// Smallest and largest element of the format as 0-dim float tensors beside `like`.
 CodeBounds bounds_like(const Format& format, const at::Tensor& like);
 
 }  // namespace laconic

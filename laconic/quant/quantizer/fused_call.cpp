@@ -103,7 +103,7 @@ std::optional<RangeRule> range_rule(const QuantSpec& spec) {
   const Threshold threshold =
       *zero_point == ZeroRule::kNone ? scale->threshold : Threshold::kCodeCount;
   return RangeRule{*statistic, *restriction, *zero_point, static_cast<float>(scale->minimum),
-                   static_cast<float>(threshold_code(threshold, std::get<IntFormat>(spec.format)))};
+                   static_cast<float>(threshold_code(threshold, spec.format))};
 }
 
 std::optional<ExtremeStatistic> extreme_statistic(const QuantSpec& spec) {

@@ -7,30 +7,50 @@
 namespace laconic {
 namespace {
 
-// Scalars that read as JSON numbers or truth values are written as such.
-nlohmann::json scalar(const std::string& text) {
+// Texts that read as JSON numbers, truth values or lists are written as such.
+nlohmann::json value_of(const std::string& text) {
   const auto parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return parsed.is_number() || parsed.is_boolean() ? parsed : nlohmann::json(text);
+  const bool is_own = parsed.is_number() || parsed.is_boolean() || parsed.is_array();
+  return is_own ? parsed : nlohmann::json(text);
+}
+
+// The fields of an object in the object have its key and a dot before them.
+void collect(const nlohmann::json& json, const std::string& prefix, const std::string& where,
+             std::map<std::string, std::string>& fields) {
+  TORCH_CHECK_VALUE(json.is_object(), "[quantizer] ", where,
+                    ": expected an object of a quantizer's fields, got ", json.type_name(), ".");
+  for (const auto& [name, value] : json.items()) {
+    const std::string key = prefix + name;
+    if (value.is_object()) {
+      collect(value, key + ".", where, fields);
+      continue;
+    }
+    const bool is_value = (value.is_primitive() && !value.is_null()) || value.is_array();
+    TORCH_CHECK_VALUE(is_value, "[quantizer] ", where, ": ", key,
+                      ": expected a number, a truth value, a word, a list or an object, got ",
+                      value.type_name(), ".");
+    fields[key] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
 }
 
 }  // namespace
 
 nlohmann::json to_json(const QuantSpec& spec) {
   auto json = nlohmann::json::object();
-  for (const auto& [key, value] : to_fields(spec)) json[key] = scalar(value);
+  for (const auto& [key, value] : to_fields(spec)) {
+    auto* object = &json;
+    size_t begin = 0;
+    for (size_t dot; (dot = key.find('.', begin)) != std::string::npos; begin = dot + 1)
+      object = &(*object)[key.substr(begin, dot - begin)];
+    (*object)[key.substr(begin)] = value_of(value);
+  }
   return json;
 }
 
 QuantSpec quant_spec_from_json(const nlohmann::json& json, const std::string& where,
                                const QuantParts& parts) {
-  TORCH_CHECK_VALUE(json.is_object(), "[quantizer] ", where,
-                    ": expected an object of a quantizer's fields, got ", json.type_name(), ".");
   std::map<std::string, std::string> fields;
-  for (const auto& [key, value] : json.items()) {
-    TORCH_CHECK_VALUE(value.is_primitive() && !value.is_null(), "[quantizer] ", where, ": ", key,
-                      ": expected a number, a truth value or a word, got ", value.type_name(), ".");
-    fields[key] = value.is_string() ? value.get<std::string>() : value.dump();
-  }
+  collect(json, "", where, fields);
   try {
     return from_fields(fields, parts);
   } catch (const FieldError& error) {

@@ -13,6 +13,9 @@ void check_kind(const QuantParts& parts, std::vector<std::string>& keys) {
   std::vector<std::string> numbers;
   std::set<std::string> names;
   for_each_part<Variant>([&](auto kind) { names.insert(part_name(kind)); });
+  if constexpr (std::is_same_v<Variant, Format>) {
+    for (const auto& [name, format] : named_formats()) names.insert(name);
+  }
   for (const auto& part : parts_of<Variant>(parts)) {
     check_custom(part);
     TORCH_CHECK_VALUE(names.insert(part.name).second, "[parts] \"", part.name,
@@ -31,6 +34,7 @@ void check_kind(const QuantParts& parts, std::vector<std::string>& keys) {
 
 void check(const QuantParts& parts) {
   auto keys = known_spec_keys();
+  check_kind<Format>(parts, keys);
   check_kind<Granularity>(parts, keys);
   check_kind<Scale>(parts, keys);
   check_kind<Statistic>(parts, keys);

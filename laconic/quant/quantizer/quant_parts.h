@@ -10,6 +10,7 @@ namespace laconic {
 /// Parts of a user's own program: each entry is the part with its default numbers. Readers of YAML
 /// and JSON find them by name like ours; `.let` takes them as they are.
 struct QuantParts {
+  std::vector<CustomFormat> formats = {};
   std::vector<CustomGranularity> granularities = {};
   std::vector<CustomScale> scales = {};
   std::vector<CustomStatistic> statistics = {};
@@ -22,6 +23,7 @@ struct QuantParts {
 /// The user's parts of one kind: parts_of<Rounding>(parts).
 template <typename Variant>
 const auto& parts_of(const QuantParts& parts) {
+  if constexpr (std::is_same_v<Variant, Format>) return parts.formats;
   if constexpr (std::is_same_v<Variant, Granularity>) return parts.granularities;
   if constexpr (std::is_same_v<Variant, Scale>) return parts.scales;
   if constexpr (std::is_same_v<Variant, Statistic>) return parts.statistics;

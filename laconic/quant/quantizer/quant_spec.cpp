@@ -29,11 +29,6 @@ void put_into_scale(QuantSpec& spec, const Part& part, std::string_view what) {
       spec.scale);
 }
 
-std::string describe(const IntFormat& format) {
-  return std::string(format.is_signed ? "int" : "uint") + std::to_string(format.bit_width) +
-         (format.narrow_range ? " narrow" : "");
-}
-
 // A user's part with its numbers: "round_from(fraction 0.3)".
 template <typename Kind>
 std::string describe(const Custom<Kind>& part) {
@@ -79,6 +74,8 @@ std::string describe(const Scale& scale) {
     if (const auto* stored = std::get_if<StoredAs>(&kind.restriction)) {
       line += stored->dtype == c10::ScalarType::Half ? " float16" : " bfloat16";
     }
+    if (const auto* by = std::get_if<QuantizedBy>(&kind.restriction))
+      line += " (" + to_string(*by->quantizer) + ")";
     if (kind.threshold == Threshold::kFullRange) line += ", full range";
     return line;
   };
@@ -90,6 +87,12 @@ std::string describe(const Scale& scale) {
           [&](const StaticScale& kind) { return "static " + text(kind); },
           [&](const LearnedScale& kind) { return "learned from " + text(kind); }},
       scale);
+}
+
+std::string describe(const ZeroPoint& zero_point) {
+  const auto* minimum = std::get_if<QuantizedMinimum>(&zero_point);
+  return name_of(zero_point) +
+         (minimum == nullptr ? "" : " by (" + to_string(*minimum->quantizer) + ")");
 }
 
 void check_constant(const ConstantScale& scale) {
@@ -131,10 +134,58 @@ void check_own_parts(const QuantSpec& spec) {
   const auto check_part = [](const auto& variant) {
     std::visit([](const auto& kind) { check_custom(kind); }, variant);
   };
-  check_part(spec.granularity), check_part(spec.scale), check_part(spec.zero_point),
-      check_part(spec.rounding), check_part(spec.gradient);
+  check_part(spec.format), check_part(spec.granularity), check_part(spec.scale),
+      check_part(spec.zero_point), check_part(spec.rounding), check_part(spec.gradient);
   if (const auto scale = statistic_of(spec.scale))
     check_part(scale->statistic), check_part(scale->restriction);
+}
+
+// Whole zero points are codes: other formats have no code for most of them.
+void check_whole_zero_point(const QuantSpec& spec) {
+  TORCH_CHECK_VALUE(!std::holds_alternative<IntegerZeroPoint>(spec.zero_point) ||
+                        std::holds_alternative<IntFormat>(spec.format),
+                    "[zero_point] the zero point integer contradicts the format ",
+                    describe(spec.format),
+                    ", which cannot hold whole numbers in general. Choose zero point none or "
+                    "float, or format int.");
+}
+
+// A quantizer of numbers that are found with each tensor.
+void check_inner(const QuantSpec& quantizer, const std::string& key) {
+  check(quantizer);
+  TORCH_CHECK_VALUE(!std::holds_alternative<StaticScale>(quantizer.scale),
+                    "[scale] the static scale of ", key,
+                    " contradicts the part it belongs to: its numbers are found anew with each "
+                    "tensor. Choose scale statistic or constant.");
+}
+
+void check_minimum_quantizer(const QuantSpec& spec) {
+  const auto* kind = std::get_if<QuantizedMinimum>(&spec.zero_point);
+  if (kind != nullptr) check_inner(*kind->quantizer, "minimum_quantizer");
+}
+
+void check_scale_quantizer(const StatisticScale& scale) {
+  const auto* restriction = std::get_if<QuantizedBy>(&scale.restriction);
+  if (restriction == nullptr) return;
+  const QuantSpec& quantizer = *restriction->quantizer;
+  check_inner(quantizer, "scale_quantizer");
+  const auto [low, high] = element_range(quantizer.format);
+  TORCH_CHECK_VALUE(high > 0, "[scale] the format ", describe(quantizer.format),
+                    " of scale_quantizer has no positive number, which contradicts scales. Choose "
+                    "another format.");
+  TORCH_CHECK_VALUE(!std::holds_alternative<SignedAbsMax>(scale.statistic) || low < 0,
+                    "[scale] the statistic signed_absmax can be negative, the format ",
+                    describe(quantizer.format),
+                    " of scale_quantizer cannot. Choose absmax or a signed format.");
+}
+
+// Its two thresholds are its rounding.
+void check_ternary(const QuantSpec& spec) {
+  TORCH_CHECK_VALUE(!std::holds_alternative<TernaryFormat>(spec.format) ||
+                        std::holds_alternative<HalfEven>(spec.rounding),
+                    "[rounding] ", name_of(spec.rounding),
+                    " contradicts the format ternary, whose threshold says what becomes 0. Choose "
+                    "half_even, or a table of -1, 0 and 1.");
 }
 
 void check_scale(const QuantSpec& spec, const StatisticScale& scale) {
@@ -149,6 +200,7 @@ void check_scale(const QuantSpec& spec, const StatisticScale& scale) {
                     "[scale] the statistic signed_absmax can be negative, the restriction ",
                     name_of(scale.restriction), " cannot. Choose absmax or another restriction.");
   check_zero_point(spec, scale);
+  check_scale_quantizer(scale);
   TORCH_CHECK_VALUE(!std::holds_alternative<AbsMaxAverage>(scale.statistic) ||
                         std::holds_alternative<PerTensor>(spec.granularity),
                     "[scale] the statistic absmax_average contradicts the granularity ",
@@ -181,6 +233,9 @@ void check(const QuantSpec& spec) {
   check_own_parts(spec);
   check_rounding(spec.rounding);
   check_gradient(spec.gradient);
+  check_whole_zero_point(spec);
+  check_ternary(spec);
+  check_minimum_quantizer(spec);
   if (const auto* constant = std::get_if<ConstantScale>(&spec.scale)) check_constant(*constant);
   if (const auto statistic = statistic_of(spec.scale)) check_scale(spec, *statistic);
   if (std::holds_alternative<StaticScale>(spec.scale)) check_static(spec.granularity);
@@ -189,8 +244,8 @@ void check(const QuantSpec& spec) {
 std::string to_string(const QuantSpec& spec) {
   const bool symmetric = std::holds_alternative<NoZeroPoint>(spec.zero_point);
   std::string line =
-      describe(std::get<IntFormat>(spec.format)) +
-      (symmetric ? " symmetric" : " asymmetric (" + name_of(spec.zero_point) + " zero point)") +
+      describe(spec.format) +
+      (symmetric ? " symmetric" : " asymmetric (" + describe(spec.zero_point) + " zero point)") +
       ", " + describe(spec.granularity) + ", " + describe(spec.scale);
   if (!std::holds_alternative<HalfEven>(spec.rounding)) line += ", " + name_of(spec.rounding);
   if (!std::holds_alternative<StraightThrough>(spec.gradient))

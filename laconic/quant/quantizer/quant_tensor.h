@@ -24,7 +24,8 @@ QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x);
 
 /// The codes, in the shape of `value`: int8 (signed, up to 8 bits), uint8 (unsigned), int32 or, for
 /// accumulators of more bits, int64. Exact: the same as quantize_codes gives for the tensor that
-/// was quantized; of an accumulator as exact as the value holds it.
+/// was quantized (beside a zero point but for the sign of an element 0); of an accumulator as exact
+/// as the value holds it.
 at::Tensor codes_of(const QuantTensor& tensor);
 
 }  // namespace laconic

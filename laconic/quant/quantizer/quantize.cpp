@@ -9,6 +9,7 @@
 #include "laconic/base/variant.h"
 #include "laconic/quant/quantizer/formula.h"
 #include "laconic/quant/quantizer/fused.h"
+#include "laconic/quant/quantizer/hierarchy.h"
 #include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
@@ -25,8 +26,7 @@ QuantParameters empty_parameters(const QuantSpec& spec, const at::Tensor& x) {
   const auto options = x.options().dtype(parameter_dtype(x)).requires_grad(false);
   QuantParameters parameters{at::ones(shape, options), {}};
   if (!std::holds_alternative<NoZeroPoint>(spec.zero_point)) {
-    const auto q_min = static_cast<double>(code_range(spec.format).q_min);
-    parameters.zero_point = at::full(shape, q_min, options);
+    parameters.zero_point = at::full(shape, element_range(spec.format).low, options);
   }
   return parameters;
 }
@@ -53,8 +53,7 @@ QuantParameters from_rule(const QuantSpec& spec, const at::Tensor& x) {
   }
   if (std::holds_alternative<NoZeroPoint>(spec.zero_point)) return parameters;
   parameters.zero_point =
-      zero_point_of_minimum(spec.zero_point, row_minimum(AbsMax{}, rows).reshape(shape),
-                            parameters.scale, bounds, {spec.rounding, spec.gradient});
+      find_zero_point(spec, row_minimum(AbsMax{}, rows).reshape(shape), parameters.scale, shape);
   return parameters;
 }
 
@@ -63,12 +62,6 @@ RoundingState grouped_state(const QuantSpec& spec, const QuantParameters& parame
   RoundingState state = parameters.rounding;
   if (state.value.defined()) state.value = grouped(state.value, spec.granularity);
   return state;
-}
-
-c10::ScalarType code_dtype(const Format& format) {
-  const auto& kind = std::get<IntFormat>(format);
-  if (kind.bit_width > 8) return c10::ScalarType::Int;
-  return kind.is_signed ? c10::ScalarType::Char : c10::ScalarType::Byte;
 }
 
 }  // namespace
@@ -103,16 +96,17 @@ at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
   const auto real = x.detach().to(parameters.scale.scalar_type());
   RoundingState state = grouped_state(spec, parameters);
   state.is_training = false;
-  const auto codes = integer_codes(
+  const auto elements = elements_of(
       grouped(real, spec.granularity), parameters.scale.detach(),
       parameters.zero_point.defined() ? parameters.zero_point.detach() : parameters.zero_point,
       bounds_like(spec.format, real), spec, state);
-  return ungrouped(codes, x.sizes(), spec.granularity).to(code_dtype(spec.format)).contiguous();
+  return encode(spec.format, ungrouped(elements, x.sizes(), spec.granularity)).contiguous();
 }
 
 at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
                       const QuantParameters& parameters) {
-  const auto view = grouped(codes.to(parameters.scale.scalar_type()), spec.granularity);
+  const auto elements = decode(spec.format, codes, parameters.scale.scalar_type());
+  const auto view = grouped(elements, spec.granularity);
   return ungrouped(real_values(view, parameters.scale, parameters.zero_point), codes.sizes(),
                    spec.granularity);
 }
@@ -125,10 +119,10 @@ at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
   const auto graded = apply_scale_gradient(
       spec.gradient, {parameters.scale, bounds.q_min, bounds.q_max}, parameters.zero_point,
       view.numel() / std::max<int64_t>(parameters.scale.numel(), 1));
-  const auto codes =
-      integer_codes(view, graded.scale, parameters.zero_point, {graded.q_min, graded.q_max}, spec,
-                    grouped_state(spec, parameters));
-  const auto value = real_values(codes, graded.scale, parameters.zero_point);
+  const auto elements =
+      elements_of(view, graded.scale, parameters.zero_point, {graded.q_min, graded.q_max}, spec,
+                  grouped_state(spec, parameters));
+  const auto value = real_values(elements, graded.scale, parameters.zero_point);
   return ungrouped(value, x.sizes(), spec.granularity).to(x.scalar_type());
 }
 

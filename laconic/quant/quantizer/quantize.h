@@ -29,12 +29,13 @@ void check_quantizable(const at::Tensor& x);
 QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
                                 const at::Tensor& importance = {});
 
-/// clamp(round(x / scale + zero_point), q_min, q_max) in the shape of `x`; int8 for signed formats
-/// of at most 8 bits, uint8 for unsigned, else int32. No gradient.
+/// The code of clamp(round(x / scale + zero_point), q_min, q_max) in the shape of `x`: int8 for
+/// signed integers of at most 8 bits, uint8 for other codes of at most 8 bits (of formats other
+/// than integers these are bit patterns), else int32. No gradient.
 at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters);
 
-/// (codes - zero_point) * scale in the shape of `codes` and the dtype of the scale.
+/// (decode(codes) - zero_point) * scale in the shape of `codes` and the dtype of the scale.
 at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
                       const QuantParameters& parameters);
 

@@ -6,6 +6,7 @@
 #include "laconic/base/assert.h"
 #include "laconic/base/variant.h"
 #include "laconic/quant/quantizer/formula.h"
+#include "laconic/quant/quantizer/hierarchy.h"
 #include "laconic/quant/quantizer/search.h"
 
 namespace laconic {
@@ -17,14 +18,7 @@ bool is_symmetric(const QuantSpec& spec) {
 
 // An asymmetric range spans all codes whatever the threshold of the symmetric case.
 double spanned_codes(const QuantSpec& spec, const StatisticScale& scale) {
-  return threshold_code(is_symmetric(spec) ? scale.threshold : Threshold::kCodeCount,
-                        std::get<IntFormat>(spec.format));
-}
-
-at::Tensor flat_scale(const QuantSpec& spec, const StatisticScale& scale,
-                      const at::Tensor& statistic) {
-  const auto options = statistic.options().requires_grad(false);
-  return scale_of_statistic(scale, statistic, at::full({}, spanned_codes(spec, scale), options));
+  return threshold_code(is_symmetric(spec) ? scale.threshold : Threshold::kCodeCount, spec.format);
 }
 
 StatisticScale scale_with_statistic(const QuantSpec& spec) {
@@ -33,12 +27,24 @@ StatisticScale scale_with_statistic(const QuantSpec& spec) {
   return *scale;
 }
 
+at::Tensor flat_scale(const QuantSpec& spec, const at::Tensor& statistic, at::IntArrayRef shape) {
+  const auto scale = scale_with_statistic(spec);
+  const auto options = statistic.options().requires_grad(false);
+  const auto found =
+      scale_of_statistic(scale, statistic, at::full({}, spanned_codes(spec, scale), options));
+  return quantize_scales(spec, found, shape);
+}
+
 }  // namespace
 
 Range find_range(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& importance) {
   const StatisticScale scale = scale_with_statistic(spec);
   const auto rows = rows_of(x, spec.granularity);
-  SearchProblem problem{rows, {}, row_minimum(AbsMax{}, rows), spanned_codes(spec, scale)};
+  SearchProblem problem{rows,
+                        {},
+                        row_minimum(AbsMax{}, rows),
+                        spanned_codes(spec, scale),
+                        scale_shape(x.sizes(), spec.granularity)};
   if (importance.defined())
     problem.importance = rows_of(importance.to(x.scalar_type()).expand_as(x), spec.granularity);
   Range range;
@@ -51,7 +57,8 @@ Range find_range(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& i
   if (is_symmetric(spec)) return range;
   range.minimum = row_minimum(scale.statistic, rows);
   if (const auto* mse = std::get_if<Mse>(&scale.statistic))
-    range.minimum = search_minimum(*mse, spec, problem, flat_scale(spec, scale, range.statistic));
+    range.minimum =
+        search_minimum(*mse, spec, problem, flat_scale(spec, range.statistic, problem.shape));
   return range;
 }
 
@@ -71,12 +78,11 @@ Range range_of_extremes(const QuantSpec& spec, const at::Tensor& low, const at::
 
 QuantParameters parameters_of_range(const QuantSpec& spec, const Range& range,
                                     at::IntArrayRef shape) {
-  const auto flat = flat_scale(spec, scale_with_statistic(spec), range.statistic);
+  const auto flat = flat_scale(spec, range.statistic, shape);
   QuantParameters parameters{flat.reshape(shape), {}};
   if (is_symmetric(spec)) return parameters;
-  parameters.zero_point = zero_point_of_minimum(
-      spec.zero_point, range.minimum.reshape(shape), parameters.scale,
-      bounds_like(spec.format, range.statistic), {spec.rounding, spec.gradient});
+  parameters.zero_point =
+      find_zero_point(spec, range.minimum.reshape(shape), parameters.scale, shape);
   return parameters;
 }
 

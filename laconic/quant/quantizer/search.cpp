@@ -14,6 +14,7 @@
 #include "laconic/base/assert.h"
 #include "laconic/quant/quantizer/formula.h"
 #include "laconic/quant/quantizer/fused.h"
+#include "laconic/quant/quantizer/hierarchy.h"
 #include "laconic/quant/statistic/statistic.h"
 
 namespace laconic {
@@ -40,12 +41,11 @@ at::Tensor squared_error(const QuantSpec& spec, const SearchProblem& problem,
   const at::NoGradGuard no_gradient;  // of a choice among candidates
   const CodeBounds bounds = bounds_like(spec.format, problem.rows);
   const auto s = scale.unsqueeze(1);
-  const auto zero_point = zero_point_of_minimum(spec.zero_point, minimum.unsqueeze(1), s, bounds,
-                                                {spec.rounding, spec.gradient});
+  const auto zero_point = find_zero_point(spec, minimum.unsqueeze(1), s, problem.shape);
   if (auto fused = fused_squared_error(spec, problem.rows, problem.importance, {s, zero_point}))
     return *fused;
   const auto value =
-      real_values(integer_codes(problem.rows, s, zero_point, bounds, spec), s, zero_point);
+      real_values(elements_of(problem.rows, s, zero_point, bounds, spec), s, zero_point);
   auto error = (value - problem.rows).square();
   if (problem.importance.defined()) error = error * problem.importance;
   return error.sum(1);
@@ -54,7 +54,9 @@ at::Tensor squared_error(const QuantSpec& spec, const SearchProblem& problem,
 at::Tensor scale_at(const QuantSpec& spec, const SearchProblem& problem,
                     const at::Tensor& statistic) {
   const StatisticScale scale = statistic_scale(spec);
-  return scale_of_statistic(scale, statistic, at::full_like(statistic, problem.threshold));
+  const auto found =
+      scale_of_statistic(scale, statistic, at::full_like(statistic, problem.threshold));
+  return quantize_scales(spec, found, problem.shape);
 }
 
 // Keeps per row the candidate with the least loss; the first of equals wins.
@@ -109,9 +111,8 @@ at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spe
   double best_loss = std::numeric_limits<double>::infinity(), beta = kind.beta;
   for (int64_t i = 0; i < kind.iterations; ++i, beta *= kind.kappa) {
     const auto s = scale_at(spec, problem, statistic).unsqueeze(1);
-    const auto zero_point = zero_point_of_minimum(spec.zero_point, problem.minimum.unsqueeze(1), s,
-                                                  bounds, {spec.rounding, spec.gradient});
-    const auto codes = integer_codes(problem.rows, s, zero_point, bounds, spec);
+    const auto zero_point = find_zero_point(spec, problem.minimum.unsqueeze(1), s, problem.shape);
+    const auto codes = elements_of(problem.rows, s, zero_point, bounds, spec);
     const auto error = problem.rows - real_values(codes, s, zero_point);
     const double loss = error.abs().mean().item<double>();
     if (!(loss < best_loss)) break;
@@ -137,9 +138,8 @@ at::Tensor search_minimum_half_quadratic(const HalfQuadratic& kind, const QuantS
   at::Tensor minimum = problem.minimum, best = minimum;
   double best_loss = std::numeric_limits<double>::infinity(), beta = kind.beta;
   for (int64_t i = 0; i < kind.iterations; ++i, beta *= kind.kappa) {
-    const auto zero_point = zero_point_of_minimum(spec.zero_point, minimum.unsqueeze(1), s, bounds,
-                                                  {spec.rounding, spec.gradient});
-    const auto codes = integer_codes(problem.rows, s, zero_point, bounds, spec);
+    const auto zero_point = find_zero_point(spec, minimum.unsqueeze(1), s, problem.shape);
+    const auto codes = elements_of(problem.rows, s, zero_point, bounds, spec);
     const auto error = problem.rows - real_values(codes, s, zero_point);
     const double loss = error.abs().mean().item<double>();
     if (!(loss < best_loss)) break;

@@ -8,10 +8,11 @@ namespace laconic {
 
 /// What a search works on: the elements of each scale in one row.
 struct SearchProblem {
-  at::Tensor rows;        ///< [scales, n]
-  at::Tensor importance;  ///< the same shape, >= 0, or undefined
-  at::Tensor minimum;     ///< [scales]: min(row, 0); used with a zero point
-  double threshold;       ///< codes that the statistic spans
+  at::Tensor rows;                  ///< [scales, n]
+  at::Tensor importance;            ///< the same shape, >= 0, or undefined
+  at::Tensor minimum;               ///< [scales]: min(row, 0); used with a zero point
+  double threshold;                 ///< codes that the statistic spans
+  std::vector<int64_t> shape = {};  ///< of the scales, for a restriction that quantizes them
 };
 
 /// Statistic (before restriction) of each row with the least squared error of the whole quantizer:

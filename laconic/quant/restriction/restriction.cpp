@@ -52,6 +52,7 @@ at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& 
                                  return at::exp2(rounded_power(kind.rounding, stored));
                                },
                                [&](const StoredAs&) { return magnitude(stored); },
+                               [&](const QuantizedBy&) { return stored; },
                                [&](const CustomRestriction&) { return magnitude(stored); }},
                     restriction);
 }

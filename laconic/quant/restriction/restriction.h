@@ -6,9 +6,12 @@
 #include <string_view>
 #include <variant>
 
+#include "laconic/base/boxed.h"
 #include "laconic/quant/custom/custom.h"
 
 namespace laconic {
+
+struct QuantSpec;
 
 /// Any positive float.
 struct AnyFloat {
@@ -44,6 +47,16 @@ struct StoredAs {
   bool operator==(const StoredAs&) const = default;
 };
 
+/// Only scales that another quantizer gives: scales of scales, to any depth (MX, NVFP4,
+/// super-blocks). That quantizer sees the scales as a tensor without the dimensions that share one
+/// ([out, groups] for groups of a weight), after division by the threshold; a scale that it would
+/// round to 0 becomes its smallest number above. The quantizer/ folder applies it.
+struct QuantizedBy {
+  static constexpr std::string_view kName = "quantized_by";
+  Boxed<QuantSpec> quantizer = {};
+  bool operator==(const QuantizedBy&) const = default;
+};
+
 /// A restriction of a user's own: final scales, real units a code, > 0 -> the nearest ones that it
 /// allows, > 0. The gradient passes straight through whatever it does.
 struct RestrictionKind {
@@ -52,8 +65,8 @@ struct RestrictionKind {
 };
 using CustomRestriction = Custom<RestrictionKind>;
 
-using Restriction =
-    std::variant<AnyFloat, SignedFloat, LogFloat, PowerOfTwo, StoredAs, CustomRestriction>;
+using Restriction = std::variant<AnyFloat, SignedFloat, LogFloat, PowerOfTwo, StoredAs, QuantizedBy,
+                                 CustomRestriction>;
 
 /// A statistic (real units, > 0 but for SignedFloat) -> the domain in which a learned parameter is
 /// kept.
@@ -63,7 +76,7 @@ at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& 
 
 /// The nearest scale that the restriction allows; never 0 or infinite for StoredAs (the smallest or
 /// largest normal number of the dtype instead). Applied to the final scale, after division by the
-/// threshold.
+/// threshold. QuantizedBy is not answered here: the scale is given back as it is.
 at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale);
 
 }  // namespace laconic

@@ -3,9 +3,17 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/pow.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "laconic/kernel/straight_through.h"
 
 namespace laconic {
+namespace {
+
+double power_below(double number) { return std::ldexp(1.0, std::ilogb(number)); }
+
+}  // namespace
 
 at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const IntFormat& format,
                           const at::Tensor& bit_width) {
@@ -18,21 +26,28 @@ at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const I
       return at::pow(2.0, format.is_signed ? bit_width - 1 : bit_width);
     case Threshold::kCodeCount:
       return bounds.q_max - bounds.q_min;
+    case Threshold::kLargestPower:
+      return at::pow(2.0, bounds.q_max.log2().floor());
   }
   TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
 }
 
-double threshold_code(Threshold threshold, const IntFormat& format) {
-  const auto [q_min, q_max] = code_range(format);
+double threshold_code(Threshold threshold, const Format& format) {
+  const auto [low, high] = element_range(format);
+  const auto* whole = std::get_if<IntFormat>(&format);
   switch (threshold) {
     case Threshold::kLargestCode:
-      return static_cast<double>(q_max);
+      return high;
     case Threshold::kFullRange:
-      return static_cast<double>(format.is_signed ? -q_min : q_max);
+      return std::max(-low, high);
     case Threshold::kPowerOfTwo:
-      return static_cast<double>(int64_t{1} << (format.bit_width - (format.is_signed ? 1 : 0)));
+      if (whole != nullptr)
+        return std::ldexp(1.0, static_cast<int>(whole->bit_width) - (whole->is_signed ? 1 : 0));
+      return power_below(high);
     case Threshold::kCodeCount:
-      return static_cast<double>(q_max - q_min);
+      return high - low;
+    case Threshold::kLargestPower:
+      return power_below(high);
   }
   TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
 }

@@ -15,11 +15,13 @@ namespace laconic {
 
 /// Which code the statistic is mapped to.
 enum class Threshold {
-  kLargestCode,  ///< q_max: nothing is clipped; signed 2^(b-1) - 1
-  kFullRange,    ///< -q_min when signed (all codes are used, the largest positive value may clip),
-                 ///< q_max when unsigned
-  kPowerOfTwo,   ///< 2^(b-1) signed, 2^b unsigned: scales that are powers of two
-  kCodeCount,    ///< q_max - q_min: asymmetric ranges
+  kLargestCode,   ///< q_max: nothing is clipped; signed 2^(b-1) - 1
+  kFullRange,     ///< the larger of -q_min and q_max: all codes are used, and the largest value of
+                  ///< the other sign may clip
+  kPowerOfTwo,    ///< 2^(b-1) signed, 2^b unsigned: scales that are powers of two. Formats other
+                  ///< than integers: as kLargestPower
+  kCodeCount,     ///< q_max - q_min: asymmetric ranges
+  kLargestPower,  ///< the largest power of two that is no more than q_max: the OCP rule of MX
 };
 
 /// scale = restriction(max(statistic(x), minimum)) / threshold; found anew for each tensor, with
@@ -86,7 +88,8 @@ std::optional<StatisticScale> statistic_of(const Scale& scale);
 /// width.
 at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const IntFormat& format,
                           const at::Tensor& bit_width);
-double threshold_code(Threshold threshold, const IntFormat& format);
+/// Of a format: q_min and q_max stand for its smallest and largest element.
+double threshold_code(Threshold threshold, const Format& format);
 
 /// Magnitude of at least `minimum`, sign kept (0 counts as positive); the gradient passes straight
 /// through.

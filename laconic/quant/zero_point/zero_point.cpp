@@ -18,6 +18,7 @@ at::Tensor zero_point_of_minimum(const ZeroPoint& zero_point, const at::Tensor& 
                    return apply_clamp(code.gradient, whole, bounds.q_min, bounds.q_max);
                  },
                  [&](const FloatZeroPoint&) { return minimum.neg() / scale + bounds.q_min; },
+                 [&](const QuantizedMinimum&) { return minimum.neg() / scale + bounds.q_min; },
                  [&](const StoredMinimum&) {
                    const auto stored = minimum.to(c10::ScalarType::Half).to(scale.scalar_type());
                    return stored.neg() / scale + bounds.q_min;

@@ -5,12 +5,15 @@
 #include <string_view>
 #include <variant>
 
+#include "laconic/base/boxed.h"
 #include "laconic/quant/custom/custom.h"
 #include "laconic/quant/format/format.h"
 #include "laconic/quant/gradient/gradient.h"
 #include "laconic/quant/rounding/rounding.h"
 
 namespace laconic {
+
+struct QuantSpec;
 
 /// Symmetric.
 struct NoZeroPoint {
@@ -38,6 +41,15 @@ struct StoredMinimum {
   bool operator==(const StoredMinimum&) const = default;
 };
 
+/// As FloatZeroPoint, such that -scale * zero_point is minus a number that another quantizer gives
+/// for -minimum >= 0 (the minima of GGUF's super-blocks); it sees them as QuantizedBy sees scales.
+/// The quantizer/ folder applies it.
+struct QuantizedMinimum {
+  static constexpr std::string_view kName = "quantized_minimum";
+  Boxed<QuantSpec> quantizer = {};
+  bool operator==(const QuantizedMinimum&) const = default;
+};
+
 /// A zero point of a user's own, in codes: from the smallest value of each scale's elements (<= 0,
 /// real units) and the scale, by operations that have a gradient. Shapes broadcast.
 struct ZeroPointKind {
@@ -47,8 +59,8 @@ struct ZeroPointKind {
 };
 using CustomZeroPoint = Custom<ZeroPointKind>;
 
-using ZeroPoint =
-    std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum, CustomZeroPoint>;
+using ZeroPoint = std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum,
+                               QuantizedMinimum, CustomZeroPoint>;
 
 /// How a whole zero point is found: as the quantizer finds its codes.
 struct ZeroPointCode {

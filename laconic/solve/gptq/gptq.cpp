@@ -133,6 +133,9 @@ Work prepare(const LayerProblem& problem, const GptqOptions& options, const at::
 LayerSolution solve(const LayerProblem& problem, const GptqOptions& options) {
   check_problem("gptq", problem);
   check_hessian("gptq", problem);
+  TORCH_CHECK_VALUE(std::holds_alternative<IntFormat>(problem.spec.format), "[gptq] layer ",
+                    problem.name, ": GPTQ works on integers, which contradicts the format ",
+                    describe(problem.spec.format), ". Choose format int, or the solver nearest.");
   TORCH_CHECK_VALUE(std::holds_alternative<HalfEven>(problem.spec.rounding), "[gptq] layer ",
                     problem.name, ": GPTQ rounds to nearest, which contradicts the rounding ",
                     part_name(problem.spec.rounding),

@@ -5,9 +5,11 @@
 
 namespace laconic::golden {
 
-Answer answer_weight_int(const Case& item) {
-  TORCH_CHECK_VALUE(item.op == "weight_quant", "op: unknown value ", item.op,
-                    "; known is weight_quant.");
+Answer answer_weight(const Case& item) {
+  const bool known =
+      item.op == "weight_quant" || item.op == "float_weight_quant" || item.op == "mx_weight_quant";
+  TORCH_CHECK_VALUE(known, "op: unknown value ", item.op,
+                    "; known are weight_quant, float_weight_quant, mx_weight_quant.");
   Options options(item.options);
   const WeightQuantizer quantizer = read_weight_quantizer(options);
   options.finish();
@@ -24,6 +26,12 @@ Answer answer_weight_int(const Case& item) {
   answer.outputs["codes"] = found.codes;
   answer.outputs["scale"] = scale;
   answer.outputs["bit_width"] = found.bit_width;
+  if (const auto* format = std::get_if<MinifloatFormat>(&quantizer.spec.format)) {
+    answer.outputs["exponent_bit_width"] =
+        torch::full({}, static_cast<double>(format->exponent_bits));
+    answer.outputs["mantissa_bit_width"] = found.mantissa_bits;
+    answer.outputs["exponent_bias"] = torch::full({}, static_cast<double>(limits(*format).bias));
+  }
   answer.outputs["zero_point"] = found.zero_point.defined()
                                      ? recorded_shape(quantizer, found.zero_point, weight)
                                      : torch::zeros({});
