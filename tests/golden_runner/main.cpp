@@ -30,7 +30,6 @@ const std::vector<Area>& areas() {
   static const std::vector<Area> table = {
       {"core_int", answer_core_int},
       {"zero_point", answer_zero_point},
-      {"core_float", answer_core_float},
       {"core_binary_ternary", answer_core_binary_ternary},
       {"weight_int", answer_weight},
       {"weight_group", answer_weight},

@@ -224,7 +224,9 @@ WeightQuantizer read_weight_quantizer(Options& options) {
   if (result.source == ScaleSource::kAffineStats)
     result.affine_init = options.number("affine_scale_init", -1e30, 1e30, 1);
   result.learned_minimum = asymmetric(spec) && is_searched(scale.statistic);
-  const bool masked = result.learned_bit_width || result.learned_mantissa ||
+  // Minifloats are clamped with the true gradient in every case.
+  const bool masked = std::holds_alternative<MinifloatFormat>(spec.format) ||
+                      result.learned_bit_width || result.learned_mantissa ||
                       result.source == ScaleSource::kParameter ||
                       result.source == ScaleSource::kParameterFromStats ||
                       result.source == ScaleSource::kAffineStats;
