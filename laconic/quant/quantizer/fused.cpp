@@ -17,10 +17,6 @@ bool is_plain(const at::Tensor& x) {
   return !x.defined() || (x.is_cpu() && x.scalar_type() == c10::ScalarType::Float);
 }
 
-at::Tensor flat(const at::Tensor& numbers) {
-  return numbers.defined() ? numbers.detach().reshape({-1}).contiguous() : numbers;
-}
-
 AffineCodes affine_codes(const QuantSpec& spec, const QuantParameters& parameters) {
   const CodeRange range = code_range(spec.format);
   return {flat(parameters.scale), flat(parameters.zero_point), static_cast<float>(range.q_min),

@@ -128,6 +128,10 @@ at::Tensor readable(const at::Tensor& x) {
   return (x.scalar_type() == ScalarType::Half ? plain.to(ScalarType::Float) : plain).contiguous();
 }
 
+at::Tensor flat(const at::Tensor& numbers) {
+  return numbers.defined() ? numbers.detach().reshape({-1}).contiguous() : numbers;
+}
+
 std::optional<FusedCall> fused_call(const QuantSpec& spec, const at::Tensor& x) {
   const bool is_known = x.scalar_type() == ScalarType::Float ||
                         x.scalar_type() == ScalarType::BFloat16 ||

@@ -40,6 +40,10 @@ bool needs_gradient(const at::Tensor& x);
 /// float32 or bfloat16, contiguous, without gradient: as the kernels read.
 at::Tensor readable(const at::Tensor& x);
 
+/// Scales or zero points as the loops take them: in one row, contiguous, without gradient;
+/// undefined stays undefined.
+at::Tensor flat(const at::Tensor& numbers);
+
 /// A tensor whose scales are found of its extremes and which is quantized with them.
 struct FusedCall {
   kernel::ScaleRuns runs;

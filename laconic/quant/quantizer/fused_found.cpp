@@ -15,10 +15,6 @@ using c10::ScalarType;
 
 bool all_finite(const at::Tensor& x) { return !x.defined() || x.isfinite().all().item<bool>(); }
 
-at::Tensor flat(const at::Tensor& numbers) {
-  return numbers.defined() ? numbers.reshape({-1}).contiguous() : numbers;
-}
-
 QuantParameters empty_numbers(const FusedCall& call, const at::Tensor& x) {
   const auto options = x.options().dtype(ScalarType::Float).requires_grad(false);
   QuantParameters numbers{at::empty({call.runs.scales()}, options), {}};

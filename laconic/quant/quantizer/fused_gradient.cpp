@@ -30,10 +30,6 @@ RecordedPointer recorded(AutogradContext* context) {
   return c10::static_intrusive_pointer_cast<Recorded>(context->saved_data["recorded"].toCapsule());
 }
 
-at::Tensor flat(const at::Tensor& numbers) {
-  return numbers.defined() ? numbers.detach().reshape({-1}).contiguous() : numbers;
-}
-
 QuantizedRuns quantized_runs(AutogradContext* context, const at::Tensor& gradient) {
   TORCH_CHECK_NOT_IMPLEMENTED(!at::GradMode::is_enabled(),
                               "[quantize] a second derivative: expected create_graph false, got "
