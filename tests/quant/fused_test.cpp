@@ -4,30 +4,18 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <algorithm>
 #include <limits>
 
-#include "laconic/quant/quantizer/fused_call.h"
-#include "laconic/quant/quantizer/quant_tensor.h"
-#include "laconic/quant/quantizer/range.h"
-#include "tests/testing/testing.h"
+#include "tests/quant/fused_cases.h"
 
 namespace laconic {
 namespace {
 
-std::vector<Granularity> granularities() {
-  return {PerTensor{},
-          PerChannel{.axis = 0},
-          PerChannel{.axis = 1},
-          PerToken{},
-          PerGroup{.axis = -1, .group_size = 32},
-          PerGroup{.axis = 2, .group_size = 48, .pad = true},
-          PerGroup{.axis = 2, .group_size = 200, .pad = true}};
-}
+using namespace laconic::testing;
 
 std::vector<QuantSpec> specs() {
   std::vector<QuantSpec> all;
-  for (const Granularity& granularity : granularities()) {
+  for (const Granularity& granularity : fused_granularities()) {
     for (const int64_t bits : {2, 3, 4, 7, 8}) {
       for (const bool narrow : {false, true}) {
         const auto is_signed = QuantSpec{}.let(granularity, IntFormat{bits, true, narrow});
@@ -43,25 +31,12 @@ std::vector<QuantSpec> specs() {
   return all;
 }
 
-/// With ties, both zeros, huge and tiny numbers among the others.
-at::Tensor hard_tensor(at::IntArrayRef sizes) {
-  auto x = at::randn(sizes);
-  auto flat = x.flatten();
-  const auto ties = at::arange(-40, 40, at::kFloat) / 2;
-  flat.narrow(0, 0, 80).copy_(ties);
-  flat[90] = -0.0;
-  flat[91] = 1e-42;
-  flat[92] = 3e4;
-  return x;
-}
-
 TEST(Fused, EqualsTheComposedPathBitForBit) {
   at::manual_seed(1);
   for (const QuantSpec& spec : specs()) {
     for (const std::vector<int64_t>& sizes :
          {std::vector<int64_t>{3, 5, 96}, std::vector<int64_t>{2, 40, 103}}) {
-      const auto* group = std::get_if<PerGroup>(&spec.granularity);
-      if (group != nullptr && !group->pad && sizes[2] % group->group_size != 0) continue;
+      if (!fits(spec, sizes)) continue;
       SCOPED_TRACE(to_string(spec));
       const auto x = hard_tensor(sizes);
       const auto parameters = find_parameters(spec, x);
@@ -77,36 +52,6 @@ TEST(Fused, EqualsTheComposedPathBitForBit) {
       }
     }
   }
-}
-
-/// The composed path from end to end.
-QuantTensor composed(const QuantSpec& spec, const at::Tensor& x) {
-  const auto real = x.to(at::kFloat);
-  const auto parameters =
-      parameters_of_range(spec, find_range(spec, real), scale_shape(x.sizes(), spec.granularity));
-  return {fake_quantize_composed(spec, x, parameters), parameters.scale, parameters.zero_point,
-          spec.format, spec.granularity};
-}
-
-bool fits(const QuantSpec& spec, at::IntArrayRef sizes) {
-  const auto* group = std::get_if<PerGroup>(&spec.granularity);
-  return group == nullptr || group->pad || sizes[2] % group->group_size == 0;
-}
-
-void expect_found_as_composed(const QuantSpec& spec, const at::Tensor& x) {
-  SCOPED_TRACE(to_string(spec));
-  const auto found = fused_quantize(spec, x);
-  const QuantTensor expected = composed(spec, x);
-  ASSERT_TRUE(found.has_value());
-  EXPECT_TRUE(at::equal(found->parameters.scale, expected.scale));
-  ASSERT_EQ(found->parameters.zero_point.defined(), expected.zero_point.defined());
-  if (expected.zero_point.defined()) {
-    EXPECT_TRUE(at::equal(found->parameters.zero_point, expected.zero_point));
-  }
-  EXPECT_TRUE(at::equal(found->value, expected.value));
-  auto value = at::empty_like(x);
-  fake_quantize_dynamic_out(spec, x, value);
-  EXPECT_TRUE(at::equal(value, expected.value));
 }
 
 TEST(Fused, FindsScalesAndQuantizesInOneGo) {
@@ -143,71 +88,24 @@ TEST(Fused, CutsLongRunsIntoPieces) {
   }
 }
 
-/// Gradients of sum(weight * value) by `quantizer`, to `inputs`.
-template <typename Quantizer>
-std::vector<at::Tensor> gradients(const Quantizer& quantizer, const at::Tensor& weight,
-                                  std::vector<at::Tensor> inputs) {
-  for (auto& input : inputs) input = input.detach().clone().set_requires_grad(true);
-  (quantizer(inputs) * weight).sum().backward();
-  std::vector<at::Tensor> result;
-  for (const auto& input : inputs) result.push_back(input.grad());
-  return result;
-}
-
-/// Sums of one scale differ by their order: in the last bits of their largest terms, of which they
-/// may cancel all but a part.
-void expect_near(const at::Tensor& found, const at::Tensor& expected, double largest_term = 0) {
-  ASSERT_EQ(found.defined(), expected.defined());
-  if (!found.defined()) return;
-  const double size = std::max(largest_term, expected.abs().max().item<double>());
-  EXPECT_TRUE(at::allclose(found, expected, 1e-5, 1e-5 * size))
-      << "differ by " << (found - expected).abs().max().item<double>() << " of " << size;
-}
-
 TEST(Fused, GradientsAreThoseOfTheComposedPath) {
   at::manual_seed(7);
-  for (const QuantSpec& straight : specs()) {
-    const auto x = hard_tensor({3, 4, 96}), weight = at::randn(x.sizes());
-    if (!fits(straight, x.sizes())) continue;
-    for (const auto& spec : {straight, straight.let(Clipped{})}) {
-      SCOPED_TRACE(to_string(spec));
-      const auto fused = gradients(
-          [&](const auto& inputs) { return fake_quantize_dynamic(spec, inputs[0]); }, weight, {x});
-      const auto plain = gradients(
-          [&](const auto& inputs) {
-            const auto shape = scale_shape(x.sizes(), spec.granularity);
-            const auto found = parameters_of_range(spec, find_range(spec, inputs[0]), shape);
-            return fake_quantize_composed(spec, inputs[0], found);
-          },
-          weight, {x});
-      expect_near(fused[0], plain[0]);
-    }
+  for (const QuantSpec& spec : specs()) {
+    const auto x = hard_tensor({3, 4, 96});
+    if (!fits(spec, x.sizes())) continue;
+    expect_gradient_as_composed(spec, x);
+    expect_gradient_as_composed(spec.let(Clipped{}), x);
   }
 }
 
 TEST(Fused, GradientsToGivenParametersAreThoseOfTheComposedPath) {
   at::manual_seed(8);
-  for (const QuantSpec& straight : specs()) {
+  for (const QuantSpec& spec : specs()) {
     // No huge numbers: their terms cancel in the gradient of the zero point.
-    const auto x = at::randn({3, 4, 96}), weight = at::randn(x.sizes());
-    if (!fits(straight, x.sizes())) continue;
-    for (const auto& spec : {straight, straight.let(Clipped{})}) {
-      SCOPED_TRACE(to_string(spec));
-      const auto found = find_parameters(spec, x);
-      std::vector<at::Tensor> inputs{x, found.scale * 0.7};  // something is clipped
-      if (found.zero_point.defined()) inputs.push_back(found.zero_point);
-      const auto with = [&](auto function) {
-        return gradients(
-            [&](const auto& in) {
-              return function(spec, in[0], {in[1], in.size() > 2 ? in[2] : at::Tensor()});
-            },
-            weight, inputs);
-      };
-      const auto fused = with(fake_quantize), plain = with(fake_quantize_composed);
-      expect_near(fused[0], plain[0]);
-      constexpr double kLargestCode = 255;
-      for (size_t i = 1; i < inputs.size(); ++i) expect_near(fused[i], plain[i], kLargestCode);
-    }
+    const auto x = at::randn({3, 4, 96});
+    if (!fits(spec, x.sizes())) continue;
+    expect_given_gradients_as_composed(spec, x);
+    expect_given_gradients_as_composed(spec.let(Clipped{}), x);
   }
 }
 
@@ -230,7 +128,7 @@ TEST(Fused, TiedExtremesShareTheGradient) {
 TEST(Fused, ASecondDerivativeIsRefused) {
   const auto x = at::randn({4, 32}).set_requires_grad(true);
   const auto value = fake_quantize_dynamic(QuantSpec{}, x);
-  testing::expect_error<c10::NotImplementedError>(
+  expect_error<c10::NotImplementedError>(
       [&] { torch::autograd::grad({value.sum()}, {x}, {}, true, /*create_graph=*/true); },
       {"[quantize]", "second derivative", "fake_quantize_composed"});
 }
@@ -244,12 +142,12 @@ TEST(Fused, WritesIntoMemoryThatIsGiven) {
   EXPECT_TRUE(at::equal(apart, expected));
   fake_quantize_dynamic_out(spec, same, same);
   EXPECT_TRUE(at::equal(same, expected));
-  testing::expect_error<c10::ValueError>(
+  expect_error<c10::ValueError>(
       [&] {
         fake_quantize_dynamic_out(spec, x, at::empty({4, 32}));
       },
       {"[quantize]", "memory", "[4, 64]", "[4, 32]"});
-  testing::expect_error<c10::ValueError>(
+  expect_error<c10::ValueError>(
       [&] {
         fake_quantize_dynamic_out(spec, at::full({4, 64}, NAN), apart);
       },
@@ -261,9 +159,7 @@ TEST(Fused, HalfPrecisionAndStridesChangeNothing) {
   for (const QuantSpec& spec : specs()) {
     for (const auto dtype : {at::kHalf, at::kBFloat16}) {
       const auto x = at::randn({96, 4, 3}).to(dtype).permute({2, 1, 0});
-      if (std::holds_alternative<PerGroup>(spec.granularity) &&
-          !std::get<PerGroup>(spec.granularity).pad && x.size(2) % 32 != 0)
-        continue;
+      if (!fits(spec, x.sizes())) continue;
       SCOPED_TRACE(to_string(spec));
       const auto parameters = find_parameters(spec, x);
       EXPECT_TRUE(at::equal(fake_quantize(spec, x, parameters),

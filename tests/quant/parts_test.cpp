@@ -1,3 +1,4 @@
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "laconic/base/variant.h"
@@ -106,6 +107,34 @@ TEST(Yaml, SaysLineColumnAndTheNearestWord) {
   expect_error<c10::ValueError>([] { quant_spec_from_yaml("group_size: 8", "r.yaml"); },
                                 {"does not belong"});
   expect_error<c10::ValueError>([] { quant_spec_from_yaml("[1, 2", "r.yaml"); }, {"r.yaml:"});
+}
+
+TEST(PowerOfTwo, IsExactBesidePowersForEveryMagnitude) {
+  const auto at_float = [](PowerRounding rounding, float x) {
+    return restrict_statistic(PowerOfTwo{rounding}, at::full({}, x)).item<float>();
+  };
+  for (int exponent = -148; exponent <= 120; ++exponent) {
+    SCOPED_TRACE(exponent);
+    const float power = std::ldexp(1.0F, exponent), below = std::nextafter(power, 0.0F),
+                above = std::nextafter(power, 1e38F);
+    for (const PowerRounding rounding :
+         {PowerRounding::kFloor, PowerRounding::kCeil, PowerRounding::kNearest})
+      EXPECT_EQ(at_float(rounding, power), power);
+    if (exponent < -125) continue;  // denormal numbers lie far apart
+    EXPECT_EQ(at_float(PowerRounding::kFloor, below), power / 2);
+    EXPECT_EQ(at_float(PowerRounding::kCeil, below), power);
+    EXPECT_EQ(at_float(PowerRounding::kCeil, above), power * 2);
+    EXPECT_EQ(at_float(PowerRounding::kNearest, above), power);
+    const float root = std::ldexp(1.41421354F, exponent);  // the last float32 below it
+    EXPECT_EQ(at_float(PowerRounding::kNearest, root), power);
+    EXPECT_EQ(at_float(PowerRounding::kNearest, std::nextafter(root, 1e38F)), power * 2);
+  }
+}
+
+TEST(PowerOfTwo, HasTheGradientOfThePowerOfTheRoundedLogarithm) {
+  const auto x = at::tensor({0.3, 1.0, 5.0}).set_requires_grad(true);
+  restrict_statistic(PowerOfTwo{PowerRounding::kCeil}, x).sum().backward();
+  EXPECT_TRUE(at::allclose(x.grad(), at::tensor({0.5 / 0.3, 1.0, 8.0 / 5})));
 }
 
 }  // namespace

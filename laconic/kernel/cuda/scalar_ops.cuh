@@ -33,8 +33,10 @@ struct ScalarOps {
 
   static __device__ __forceinline__ I plus(I a, I b) { return a + b; }
   static __device__ __forceinline__ I subtract(I a, I b) { return a - b; }
+  static __device__ __forceinline__ I bit_or(I a, I b) { return a | b; }
   static __device__ __forceinline__ I bit_and(I a, I b) { return a & b; }
   static __device__ __forceinline__ I bit_xor(I a, I b) { return a ^ b; }
+  static __device__ __forceinline__ I min_whole(I a, I b) { return a < b ? a : b; }
   static __device__ __forceinline__ I max_whole(I a, I b) { return a > b ? a : b; }
   static __device__ __forceinline__ M less_whole(I a, I b) { return a < b; }
   static __device__ __forceinline__ I sign_everywhere(I a) { return a >> 31; }
@@ -55,8 +57,8 @@ struct ScalarOps {
   static __device__ __forceinline__ F divide(F x, const Divisor& divisor) {
     if (!divisor.is_exact) return __fdiv_rn(x, divisor.scale);
     const F near = __fmul_rn(x, divisor.inverse);
-    const F nearer = __fmaf_rn(__fmaf_rn(-near, divisor.scale, x), divisor.inverse, near);
-    const F right = __fmaf_rn(__fmaf_rn(-nearer, divisor.scale, x), divisor.inverse, nearer);
+    const F nearer = __fmaf_rn(-__fmaf_rn(near, divisor.scale, -x), divisor.inverse, near);
+    const F right = __fmaf_rn(-__fmaf_rn(nearer, divisor.scale, -x), divisor.inverse, nearer);
     return is_number(right) ? right : near;
   }
 };

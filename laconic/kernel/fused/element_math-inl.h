@@ -16,22 +16,25 @@ LACONIC_MATH typename O::F power_of(typename O::F x) {
   return O::floats(O::bit_and(O::bits(x), O::whole(0x7F800000)));
 }
 
-/// 1 / p for a power of two p from 2^-126 to 2^126.
+/// x to the nearest number, half to even, whose step is `relative_step` of its own power of two,
+/// which counts as `lowest` at least. Nothing in between is inexact: a number beyond 2^22 steps has
+/// no smaller digits. What rounds to 0 becomes +0.
 template <class O>
-LACONIC_MATH typename O::F inverse_power(typename O::F p) {
-  return O::floats(O::subtract(O::whole(0x7F000000), O::bits(p)));
+LACONIC_MATH typename O::F rounded_float(typename O::F x, float lowest, float relative_step) {
+  constexpr int32_t kHighest = (127 + 100) << 23;  // a larger number has no step: it stays large
+  const auto own = O::bit_and(O::bits(x), O::whole(0x7F800000));
+  const auto power =
+      O::floats(O::max_whole(O::min_whole(own, O::whole(kHighest)), O::bits(O::set(lowest))));
+  const auto far = O::mul(power, O::set(0x1.8p23F * relative_step));
+  return O::sub(O::add(x, far), far);
 }
 
-/// x to the nearest number whose step is `relative_step` of its own power of two, which counts as
-/// one from `lowest` to `highest` (powers of two).
+/// rounded_float to the numbers of a grid that is endless.
 template <class O>
-LACONIC_MATH typename O::F rounded_float(typename O::F x, typename O::F lowest,
-                                         typename O::F highest, typename O::F relative_step) {
-  const auto own = power_of<O>(x);
-  const auto power =
-      O::select(O::greater(lowest, own), lowest, O::select(O::greater(own, highest), highest, own));
-  const auto step = O::mul(power, relative_step);
-  return O::mul(O::round(O::mul(x, inverse_power<O>(step))), step);
+LACONIC_MATH typename O::F rounded_minifloat(typename O::F x, const ElementGrid& grid) {
+  const auto rounded = rounded_float<O>(x, grid.lowest_power, grid.relative_step);
+  const auto sign = O::whole(grid.has_negative_zero ? INT32_MIN : 0);
+  return O::floats(O::bit_or(O::bits(rounded), O::bit_and(O::bits(x), sign)));
 }
 
 template <class O>
@@ -48,8 +51,20 @@ template <class O, GridKind kGrid>
 LACONIC_MATH typename O::F endless_element(typename O::F x, const ElementGrid& grid) {
   if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, grid);
   if constexpr (kGrid == GridKind::kInteger) return O::round(x);
-  return rounded_float<O>(x, O::set(grid.lowest_power), power_of<O>(O::set(grid.high)),
-                          O::set(grid.relative_step));
+  return rounded_minifloat<O>(x, grid);
+}
+
+/// What a gradient is multiplied by on its way from the endless element to the real number. The
+/// step of a minifloat grows with the number: element / number; below its normal numbers 1.
+template <class O, GridKind kGrid>
+LACONIC_MATH typename O::F slope_of(typename O::F element, typename O::F real,
+                                    const ElementGrid& grid) {
+  const auto one = O::set(1.0F);
+  if constexpr (kGrid != GridKind::kMinifloat) return one;
+  const auto size = O::absolute(real);
+  const auto infinity = O::floats(O::whole(0x7F800000));
+  const auto slope = O::select(O::greater(infinity, size), O::div(element, real), one);
+  return O::select(O::greater(O::set(grid.lowest_power), size), one, slope);
 }
 
 template <class O>
@@ -101,7 +116,10 @@ LACONIC_MATH ElementGradient<O> gradient_of(typename O::F x, typename O::F gradi
   const auto changed = O::greater(O::absolute(O::sub(units, endless)), O::set(0.0F));
   if constexpr (kZero) units = O::sub(units, run.zero_point);
   const auto of_element = O::mul(gradient, run.scale);
-  const auto passed = is_clipped ? O::select(changed, O::set(0.0F), of_element) : of_element;
+  const auto sloped = kGrid == GridKind::kMinifloat
+                          ? O::mul(of_element, slope_of<O, kGrid>(endless, real, grid))
+                          : of_element;
+  const auto passed = is_clipped ? O::select(changed, O::set(0.0F), sloped) : sloped;
   const auto direct = O::mul(gradient, units);
   const auto through = O::mul(passed, O::divide(quotient, run.divisor));
   return {O::divide(passed, run.divisor), O::sub(direct, through), O::sub(passed, of_element)};
@@ -118,22 +136,37 @@ LACONIC_MATH typename O::I magnitude_bits(typename O::F x) {
   return O::bit_and(O::bits(x), O::whole(0x7FFFFFFF));
 }
 
+/// What to add to the bits of a number, so that its exponent becomes that of the power.
+constexpr LACONIC_MATH int32_t bits_to_power(ScaleRestriction restriction) {
+  switch (restriction) {
+    case ScaleRestriction::kAny:
+    case ScaleRestriction::kPowerFloor:
+    case ScaleRestriction::kE8m0Floor:
+    case ScaleRestriction::kHalf:
+    case ScaleRestriction::kBfloat16:
+      return 0;
+    case ScaleRestriction::kPowerCeil:
+    case ScaleRestriction::kE8m0Ceil:
+      return 0x007FFFFF;
+    case ScaleRestriction::kPowerNearest:
+      return 0x00800000 - 0x003504F4;  // sqrt(2) = 1.41421356...: mantissas from here on are above
+    case ScaleRestriction::kE8m0Nearest:
+      return 0x00400000;  // 1.5 goes up: half to even
+  }
+  return 0;
+}
+
 /// A positive normal number as the power of two that the restriction names. Exact: no logarithm.
 template <class O>
 LACONIC_MATH typename O::F restricted_power(typename O::F x, ScaleRestriction restriction) {
-  // sqrt(2) = 1.41421356...: mantissas from 0x3504F4 on lie above it.
-  const int32_t up = restriction == ScaleRestriction::kPowerCeil      ? 0x007FFFFF
-                     : restriction == ScaleRestriction::kPowerNearest ? 0x00800000 - 0x003504F4
-                                                                      : 0;
-  return power_of<O>(O::floats(O::plus(O::bits(x), O::whole(up))));
+  return power_of<O>(O::floats(O::plus(O::bits(x), O::whole(bits_to_power(restriction)))));
 }
 
 /// What half-precision floats hold of a scale, as far as they are normal numbers.
 template <class O>
 LACONIC_MATH typename O::F stored_scale(typename O::F x, ScaleRestriction restriction) {
   if (restriction == ScaleRestriction::kHalf)
-    return rounded_float<O>(clamped<O>(x, O::set(0x1p-14F), O::set(65504.0F)), O::set(0x1p-14F),
-                            O::set(0x1p15F), O::set(0x1p-10F));
+    return rounded_float<O>(clamped<O>(x, O::set(0x1p-14F), O::set(65504.0F)), 0x1p-14F, 0x1p-10F);
   // The mantissa of bfloat16 on the bits: its numbers reach beyond rounded_float.
   const auto bits = O::bits(clamped<O>(x, O::set(0x1p-126F), O::set(0x1.FEp127F)));
   const auto odd = O::bit_and(O::template shift_right<16>(bits), O::whole(1));
@@ -151,6 +184,13 @@ LACONIC_MATH typename O::F scale_of_range(typename O::F statistic, const RangeRu
     case ScaleRestriction::kPowerCeil:
     case ScaleRestriction::kPowerNearest:
       return O::div(restricted_power<O>(range, rule.restriction), threshold);
+    case ScaleRestriction::kE8m0Floor:
+    case ScaleRestriction::kE8m0Ceil:
+    case ScaleRestriction::kE8m0Nearest: {
+      const auto power = restricted_power<O>(O::div(range, threshold), rule.restriction);
+      const auto largest = O::set(0x1p127F);
+      return O::select(O::greater(power, largest), largest, power);
+    }
     case ScaleRestriction::kHalf:
     case ScaleRestriction::kBfloat16:
       return stored_scale<O>(O::div(range, threshold), rule.restriction);

@@ -16,8 +16,9 @@ struct ElementGrid {
   GridKind kind = GridKind::kInteger;
   float low = 0, high = 0;  ///< smallest and largest element; what is beyond becomes these
   // Minifloat: numbers from `lowest_power` on are relative_step times their power of two apart,
-  // smaller ones as those of `lowest_power`.
+  // smaller ones as those of `lowest_power`, whose step is a normal number; `high` is below 2^100.
   float lowest_power = 0, relative_step = 0;
+  bool has_negative_zero = true;  ///< else small negative numbers become +0
   // Table: ascending.
   int count = 0;
   float values[kMostValues] = {};
@@ -26,15 +27,26 @@ struct ElementGrid {
 
 /// Integers from `low` to `high`.
 constexpr ElementGrid integer_grid(float low, float high) {
-  return {GridKind::kInteger, low, high, 0, 0, 0, {}, {}};
+  return {GridKind::kInteger, low, high, 0, 0, true, 0, {}, {}};
 }
 
 enum class RangeStatistic { kAbsMax, kMinMax, kMinMaxWithoutZero };
-enum class ScaleRestriction { kAny, kPowerFloor, kPowerCeil, kPowerNearest, kHalf, kBfloat16 };
+enum class ScaleRestriction {
+  kAny,
+  // Of the range, before the division by the threshold. Nearest: of the logarithm.
+  kPowerFloor,
+  kPowerCeil,
+  kPowerNearest,
+  // Of the scale, after it. E8m0: powers of two up to 2^127, the nearest of the number.
+  kE8m0Floor,
+  kE8m0Ceil,
+  kE8m0Nearest,
+  kHalf,
+  kBfloat16,
+};
 enum class ZeroRule { kNone, kInteger, kFloat };
 
-/// scale = restrict(max(statistic, minimum)) / threshold; powers of two are taken before the
-/// division, numbers of half precision after it.
+/// scale = restrict(max(statistic, minimum)) / threshold, or restricted after the division.
 struct RangeRule {
   RangeStatistic statistic = RangeStatistic::kAbsMax;
   ScaleRestriction restriction = ScaleRestriction::kAny;

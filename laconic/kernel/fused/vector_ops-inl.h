@@ -41,8 +41,10 @@ struct VectorOps {
 
   static HWY_INLINE I plus(I a, I b) { return hn::Add(a, b); }
   static HWY_INLINE I subtract(I a, I b) { return hn::Sub(a, b); }
+  static HWY_INLINE I bit_or(I a, I b) { return hn::Or(a, b); }
   static HWY_INLINE I bit_and(I a, I b) { return hn::And(a, b); }
   static HWY_INLINE I bit_xor(I a, I b) { return hn::Xor(a, b); }
+  static HWY_INLINE I min_whole(I a, I b) { return hn::Min(a, b); }
   static HWY_INLINE I max_whole(I a, I b) { return hn::Max(a, b); }
   static HWY_INLINE M less_whole(I a, I b) { return hn::RebindMask(D(), hn::Lt(a, b)); }
   static HWY_INLINE I sign_everywhere(I a) { return hn::ShiftRight<31>(a); }
@@ -64,9 +66,10 @@ struct VectorOps {
   }
   static HWY_INLINE F divide(F x, const Divisor& divisor) {
     if (!divisor.is_exact) return hn::Div(x, divisor.scale);
+    // What is too much, not what is missing: so -0 stays -0.
     const F near = hn::Mul(x, divisor.inverse);
-    const F nearer = hn::MulAdd(hn::NegMulAdd(near, divisor.scale, x), divisor.inverse, near);
-    const F right = hn::MulAdd(hn::NegMulAdd(nearer, divisor.scale, x), divisor.inverse, nearer);
+    const F nearer = hn::NegMulAdd(hn::MulSub(near, divisor.scale, x), divisor.inverse, near);
+    const F right = hn::NegMulAdd(hn::MulSub(nearer, divisor.scale, x), divisor.inverse, nearer);
     return select(is_number(right), right, near);  // infinity has no rest
   }
 };

@@ -27,6 +27,10 @@ std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor&
 /// @returns whether it was done.
 bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value);
 
+/// Scales as a quantizer gives them that finds its own scales of them; none becomes 0.
+/// @param scale  > 0
+std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Tensor& scale);
+
 /// Only the parameters.
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x);
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -13,6 +14,7 @@ namespace {
 
 using c10::ScalarType;
 using kernel::ElementGrid;
+using kernel::GridKind;
 using kernel::RangeRule;
 using kernel::RangeStatistic;
 using kernel::ScaleRestriction;
@@ -49,7 +51,28 @@ std::optional<ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef
       granularity);
 }
 
+namespace {
+
+/// Steps and numbers that are far from the ends of float32: the quotients too that round to them.
+std::optional<ElementGrid> minifloat_grid(const MinifloatFormat& format) {
+  const auto found = limits(format);
+  const auto least_step = static_cast<int>(found.lowest_exponent - format.mantissa_bits);
+  if (!format.saturating || least_step < -30 || found.largest >= 0x1p30) return std::nullopt;
+  ElementGrid grid{.kind = GridKind::kMinifloat};
+  const auto [low, high] = element_range(format);
+  grid.low = static_cast<float>(low);
+  grid.high = static_cast<float>(high);
+  grid.lowest_power = std::ldexp(1.0F, static_cast<int>(found.lowest_exponent));
+  grid.relative_step = std::ldexp(1.0F, static_cast<int>(-format.mantissa_bits));
+  grid.has_negative_zero = format.specials != FloatSpecials::kNegativeZero;
+  return grid;
+}
+
+}  // namespace
+
 std::optional<ElementGrid> grid_of(const Format& format) {
+  if (const auto* minifloat = std::get_if<MinifloatFormat>(&format))
+    return minifloat_grid(*minifloat);
   if (!std::holds_alternative<IntFormat>(format)) return std::nullopt;
   const auto [q_min, q_max] = code_range(format);
   return kernel::integer_grid(static_cast<float>(q_min), static_cast<float>(q_max));
@@ -64,11 +87,25 @@ std::optional<RangeStatistic> statistic_rule(const Statistic& statistic) {
   return interval->include_zero ? RangeStatistic::kMinMax : RangeStatistic::kMinMaxWithoutZero;
 }
 
+/// Scales that are powers of two: an e8m0 quantizer without a scale of its own.
+std::optional<ScaleRestriction> power_rule(const QuantSpec& quantizer) {
+  const auto* unit = std::get_if<ConstantScale>(&quantizer.scale);
+  if (unit == nullptr || unit->value != 1 || quantizer.format != Format(e8m0()) ||
+      !std::holds_alternative<NoZeroPoint>(quantizer.zero_point))
+    return std::nullopt;
+  if (std::holds_alternative<Floor>(quantizer.rounding)) return ScaleRestriction::kE8m0Floor;
+  if (std::holds_alternative<Ceil>(quantizer.rounding)) return ScaleRestriction::kE8m0Ceil;
+  if (std::holds_alternative<HalfEven>(quantizer.rounding)) return ScaleRestriction::kE8m0Nearest;
+  return std::nullopt;
+}
+
 std::optional<ScaleRestriction> restriction_rule(const Restriction& restriction) {
   if (std::holds_alternative<AnyFloat>(restriction)) return ScaleRestriction::kAny;
   if (const auto* stored = std::get_if<StoredAs>(&restriction))
     return stored->dtype == ScalarType::Half ? ScaleRestriction::kHalf
                                              : ScaleRestriction::kBfloat16;
+  if (const auto* scales = std::get_if<QuantizedBy>(&restriction))
+    return power_rule(*scales->quantizer);
   const auto* power = std::get_if<PowerOfTwo>(&restriction);
   if (power == nullptr) return std::nullopt;
   switch (power->rounding) {
@@ -89,22 +126,36 @@ std::optional<ZeroRule> zero_rule(const ZeroPoint& zero_point) {
   return std::nullopt;
 }
 
-}  // namespace
-
-std::optional<RangeRule> range_rule(const QuantSpec& spec) {
+/// How extremes become scale and zero point, where the loop that finds them can do it.
+std::optional<RangeRule> range_rule(const QuantSpec& spec,
+                                    std::optional<ScaleRestriction> restriction) {
   const auto scale = statistic_of(spec.scale);
   if (!scale) return std::nullopt;
   const auto statistic = statistic_rule(scale->statistic);
-  const auto restriction = restriction_rule(scale->restriction);
   const auto zero_point = zero_rule(spec.zero_point);
+  if (!statistic || !restriction || !zero_point) return std::nullopt;
+  const double threshold = threshold_code(
+      *zero_point == ZeroRule::kNone ? scale->threshold : Threshold::kCodeCount, spec.format);
   constexpr double kSmallestNormal = 0x1p-126;  // powers are read off the bits
-  if (!statistic || !restriction || !zero_point || scale->minimum < kSmallestNormal)
+  if (scale->minimum < kSmallestNormal || scale->minimum / threshold < kSmallestNormal)
     return std::nullopt;
-  const Threshold threshold =
-      *zero_point == ZeroRule::kNone ? scale->threshold : Threshold::kCodeCount;
   return RangeRule{*statistic, *restriction, *zero_point, static_cast<float>(scale->minimum),
-                   static_cast<float>(threshold_code(threshold, spec.format))};
+                   static_cast<float>(threshold)};
 }
+
+/// Puts the rule into a call that has none yet.
+void add_rule(FusedCall& call, const QuantSpec& spec) {
+  const auto scale = statistic_of(spec.scale);
+  if (!scale) return;
+  call.rule = range_rule(spec, restriction_rule(scale->restriction));
+  if (call.rule || !std::holds_alternative<QuantizedBy>(scale->restriction) ||
+      !std::holds_alternative<NoZeroPoint>(spec.zero_point))
+    return;
+  call.rule = range_rule(spec, ScaleRestriction::kAny);
+  call.quantizes_scales = call.rule.has_value();
+}
+
+}  // namespace
 
 std::optional<ExtremeStatistic> extreme_statistic(const QuantSpec& spec) {
   const auto scale = statistic_of(spec.scale);
@@ -144,9 +195,10 @@ std::optional<FusedCall> fused_call(const QuantSpec& spec, const at::Tensor& x) 
   check_granularity(spec.granularity, x.sizes());
   const auto runs = runs_of(spec.granularity, x.sizes());
   if (!runs || runs->group < kShortestRun) return std::nullopt;
-  const auto rule = range_rule(spec);
-  if (!rule && !x.is_cpu()) return std::nullopt;  // extremes alone are found on the CPU only
-  return FusedCall{*runs, *grid, statistic->of_magnitude, rule};
+  FusedCall call{*runs, *grid, statistic->of_magnitude, {}};
+  add_rule(call, spec);
+  if (!call.rule && !x.is_cpu()) return std::nullopt;  // extremes alone are found on the CPU only
+  return call;
 }
 
 }  // namespace laconic

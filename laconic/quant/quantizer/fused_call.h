@@ -28,9 +28,6 @@ struct ExtremeStatistic {
 };
 std::optional<ExtremeStatistic> extreme_statistic(const QuantSpec& spec);
 
-/// How extremes become scale and zero point, where the loop that finds them can do it.
-std::optional<kernel::RangeRule> range_rule(const QuantSpec& spec);
-
 /// Rounding half to even, and a gradient that passes the ends of the grid or not.
 bool knows_rounding(const QuantSpec& spec);
 
@@ -50,6 +47,7 @@ struct FusedCall {
   kernel::ElementGrid grid;
   bool of_magnitude;
   std::optional<kernel::RangeRule> rule;
+  bool quantizes_scales = false;  ///< the rule's scales go through quantize_scales before their use
 };
 std::optional<FusedCall> fused_call(const QuantSpec& spec, const at::Tensor& x);
 

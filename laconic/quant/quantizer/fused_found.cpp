@@ -2,10 +2,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/quantizer/fused_call.h"
 #include "laconic/quant/quantizer/fused_gradient.h"
+#include "laconic/quant/quantizer/hierarchy.h"
 #include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
@@ -42,19 +45,31 @@ std::optional<QuantParameters> numbers_of_extremes(const FusedCall& call, const 
                              scale_shape(sizes, spec.granularity));
 }
 
+/// Scales of the rule, as the quantizer of the spec's restriction gives them.
+std::optional<QuantParameters> numbers_of_scales(const FusedCall& call, const QuantSpec& spec,
+                                                 const at::Tensor& x, at::IntArrayRef sizes) {
+  const at::NoGradGuard no_gradient;
+  const QuantParameters numbers = empty_numbers(call, x);
+  if (!kernel::quantize_found(x, call.runs, call.grid, *call.rule, {}, {numbers.scale, {}}))
+    return std::nullopt;
+  const auto shape = scale_shape(sizes, spec.granularity);
+  return QuantParameters{quantize_scales(spec, numbers.scale, shape).reshape(shape), {}};
+}
+
 /// Parameters, and the value where `value` is defined; `x` and `value` are readable.
 /// @returns nothing for NaN or infinity in `x`.
 std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spec,
                                      const at::Tensor& x, const at::Tensor& value,
                                      at::IntArrayRef sizes) {
-  if (call.rule) {
+  if (call.rule && !call.quantizes_scales) {
     const QuantParameters numbers = empty_numbers(call, x);
     if (!kernel::quantize_found(x, call.runs, call.grid, *call.rule, value,
                                 {numbers.scale, numbers.zero_point}))
       return std::nullopt;
     return shaped(numbers, spec, sizes);
   }
-  const auto parameters = numbers_of_extremes(call, spec, x, sizes);
+  const auto parameters = call.quantizes_scales ? numbers_of_scales(call, spec, x, sizes)
+                                                : numbers_of_extremes(call, spec, x, sizes);
   if (parameters && value.defined())
     kernel::quantize_given(x, call.runs, call.grid, flat(parameters->scale),
                            flat(parameters->zero_point), value);
@@ -64,7 +79,7 @@ std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spe
 /// Only the value: without room for the numbers where the loops need none.
 bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor& x,
                  const at::Tensor& value, at::IntArrayRef sizes) {
-  if (!call.rule) return found(call, spec, x, value, sizes).has_value();
+  if (!call.rule || call.quantizes_scales) return found(call, spec, x, value, sizes).has_value();
   return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {});
 }
 
@@ -104,6 +119,20 @@ std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tenso
   const auto parameters = found(*call, spec, real, value, x.sizes());
   if (!parameters) return std::nullopt;
   return FusedResult{value.to(x.scalar_type()), *parameters};
+}
+
+std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Tensor& scale) {
+  auto call = fused_call(quantizer, scale);
+  if (!call || needs_gradient(scale) || scale.scalar_type() != ScalarType::Float ||
+      !std::holds_alternative<NoZeroPoint>(quantizer.zero_point))
+    return std::nullopt;
+  // The smallest element above 0 stands for 0, and nothing is negative.
+  auto& grid = call->grid;
+  const bool is_whole = grid.kind == kernel::GridKind::kInteger;
+  grid.low = std::max(grid.low, is_whole ? 1.0F : grid.lowest_power * grid.relative_step);
+  const at::Tensor real = readable(scale), value = room_for(real);
+  if (!value_found(*call, quantizer, real, value, scale.sizes())) return std::nullopt;
+  return value;
 }
 
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x) {

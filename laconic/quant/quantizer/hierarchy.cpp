@@ -9,6 +9,7 @@
 #include "laconic/base/variant.h"
 #include "laconic/kernel/straight_through.h"
 #include "laconic/quant/quantizer/formula.h"
+#include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/quantizer/quantize.h"
 
 namespace laconic {
@@ -72,6 +73,9 @@ at::Tensor quantize_scales(const QuantSpec& spec, const at::Tensor& scale, at::I
   if (restriction == nullptr) return scale;
   const QuantSpec& quantizer = *restriction->quantizer;
   const auto real = scale.reshape(unshared_shape(shape, spec.granularity));
+  const bool is_positive = !std::holds_alternative<SignedAbsMax>(statistic->statistic);
+  if (auto value = is_positive ? fused_scales(quantizer, real) : std::nullopt)
+    return value->reshape(scale.sizes());
   const auto parameters = find_parameters(quantizer, real);
   const auto value = fake_quantize(quantizer, real, parameters);
   return without_zeros(quantizer, real, value, parameters.scale).reshape(scale.sizes());

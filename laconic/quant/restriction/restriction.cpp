@@ -25,6 +25,33 @@ at::Tensor rounded_power(PowerRounding rounding, const at::Tensor& exponent) {
   TORCH_CHECK_VALUE(false, "[PowerOfTwo] unknown rounding ", static_cast<int>(rounding), ".");
 }
 
+/// What to add to the bits of a float64, so that its exponent becomes that of the power.
+int64_t bits_to_power(PowerRounding rounding) {
+  constexpr int64_t kOne = int64_t{1} << 52;
+  constexpr int64_t kAboveRootOfTwo = 0x6A09E667F3BCD;  // the least mantissa that is
+  switch (rounding) {
+    case PowerRounding::kNearest:
+      return kOne - kAboveRootOfTwo;
+    case PowerRounding::kCeil:
+      return kOne - 1;
+    case PowerRounding::kFloor:
+      return 0;
+  }
+  TORCH_CHECK_VALUE(false, "[PowerOfTwo] unknown rounding ", static_cast<int>(rounding), ".");
+}
+
+/// 2^rounding(log2 x) of positive numbers; NaN and infinity become infinity.
+at::Tensor nearby_power(PowerRounding rounding, const at::Tensor& x) {
+  constexpr int64_t kExponent = int64_t{0x7FF} << 52;
+  const auto plain = x.detach();
+  const auto bits = plain.to(c10::ScalarType::Double).contiguous().view(c10::ScalarType::Long);
+  const auto power = (bits + bits_to_power(rounding))
+                         .bitwise_and(kExponent)
+                         .view(c10::ScalarType::Double)
+                         .to(x.scalar_type());
+  return with_slope(x, power, power / plain);
+}
+
 at::Tensor as_stored(const StoredAs& kind, const at::Tensor& scale) {
   const bool half = kind.dtype == c10::ScalarType::Half;
   // Below the smallest normal number the relative error of the stored scale grows, so stop there.
@@ -55,6 +82,12 @@ at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& 
                                [&](const QuantizedBy&) { return stored; },
                                [&](const CustomRestriction&) { return magnitude(stored); }},
                     restriction);
+}
+
+at::Tensor restrict_statistic(const Restriction& restriction, const at::Tensor& value) {
+  if (const auto* power = std::get_if<PowerOfTwo>(&restriction))
+    return nearby_power(power->rounding, value);
+  return from_stored_domain(restriction, to_stored_domain(restriction, value));
 }
 
 at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale) {

@@ -74,6 +74,10 @@ at::Tensor to_stored_domain(const Restriction& restriction, const at::Tensor& va
 /// Back to real units, restricted, with a straight-through gradient where it rounds.
 at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& stored);
 
+/// A statistic, restricted: as the two above, one after the other, but exact. Powers of two are
+/// read off the number, since a logarithm near a whole number may be rounded to it.
+at::Tensor restrict_statistic(const Restriction& restriction, const at::Tensor& value);
+
 /// The nearest scale that the restriction allows; never 0 or infinite for StoredAs (the smallest or
 /// largest normal number of the dtype instead). Applied to the final scale, after division by the
 /// threshold. QuantizedBy is not answered here: the scale is given back as it is.

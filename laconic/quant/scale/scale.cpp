@@ -72,8 +72,8 @@ at::Tensor at_least(const at::Tensor& statistic, double minimum) {
 
 at::Tensor scale_of_statistic(const StatisticScale& scale, const at::Tensor& statistic,
                               const at::Tensor& threshold) {
-  const auto kept = to_stored_domain(scale.restriction, at_least(statistic, scale.minimum));
-  return restrict_final(scale.restriction, from_stored_domain(scale.restriction, kept) / threshold);
+  const auto range = restrict_statistic(scale.restriction, at_least(statistic, scale.minimum));
+  return restrict_final(scale.restriction, range / threshold);
 }
 
 }  // namespace laconic
