@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/ones_like.h>
+#include <ATen/ops/pow.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -82,16 +83,17 @@ at::Tensor clamped(const MinifloatFormat& format, const at::Tensor& real, const 
   return at::where(below, at::full_like(plain, kNaN), high_or_inside);
 }
 
-// Above the subnormals the step grows with the number: its gradient is step / x, which makes that
-// of the element element / x.
-at::Tensor growing(const MinifloatFormat& format, const at::Tensor& power, const at::Tensor& x) {
+// 2^exponent, which above the subnormals grows with the number: the gradient of 2^(log2 |x|)
+// through a floor that passes it straight, so that the element's is element / x.
+at::Tensor growing(const MinifloatFormat& format, const at::Tensor& exponent, const at::Tensor& x) {
+  const auto power = powers(exponent).to(x.scalar_type());
   if (!x.requires_grad()) return power;
   const auto plain = x.detach();
-  const auto fixed = plain.abs()
-                         .lt(std::ldexp(1.0, limits(format).lowest_exponent))
-                         .logical_or(plain.isfinite().logical_not());
-  const auto one = at::ones_like(plain);
-  return power * at::where(fixed, one, x / at::where(fixed, one, plain));
+  const auto grows =
+      plain.abs().ge(std::ldexp(1.0, limits(format).lowest_exponent)).logical_and(plain.isfinite());
+  const auto log = at::where(grows, x, at::ones_like(plain)).abs().log2();
+  const auto graded = at::pow(2.0, straight_through(log, exponent.to(x.scalar_type())));
+  return power + (graded - graded.detach());
 }
 
 at::Tensor elements_with_step(const MinifloatFormat& format, const at::Tensor& real,
@@ -99,8 +101,7 @@ at::Tensor elements_with_step(const MinifloatFormat& format, const at::Tensor& r
   // Gradients lose their digits in steps near the smallest float32.
   const bool wide = limits(format).lowest_exponent - format.mantissa_bits < -100;
   const auto x = wide ? real.to(ScalarType::Double) : real;
-  const auto power = powers(exponents(format, real)).to(x.scalar_type());
-  const auto step = growing(format, power, x) * mantissa_step;
+  const auto step = growing(format, exponents(format, real), x) * mantissa_step;
   const auto rounded = apply_rounding(rule.rounding, x / step, rule.state) * step;
   return clamped(format, real, rounded.to(real.scalar_type()), rule);
 }
