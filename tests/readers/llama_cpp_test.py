@@ -20,7 +20,7 @@ import torch  # noqa: E402
 import models  # noqa: E402
 import native  # noqa: E402
 from check_gguf import log_softmax  # noqa: E402
-from program import EVALUATION, ROOT, run_tests  # noqa: E402
+from program import DATA, EVALUATION, ROOT, run_tests  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/tokenizer"))
 import tokenizer_zoo  # noqa: E402
@@ -55,9 +55,9 @@ def logits_of(model, ids):
     return np.array(model.scores[:len(ids)], np.float32)
 
 
-def perplexity(model):
+def perplexity(model, text=EVALUATION):
     """llama-perplexity's: windows without overlap, the second half of each is predicted."""
-    ids = model.tokenize(EVALUATION.read_bytes(), add_bos=False, special=False)
+    ids = model.tokenize(text.read_bytes(), add_bos=False, special=False)
     losses = []
     for start in range(0, CONTEXT * WINDOWS, CONTEXT):
         window = ids[start:start + CONTEXT]
@@ -90,16 +90,23 @@ class LlamaCpp(unittest.TestCase):
         LACONIC.done("export", model, "--format", form, "--out", file, "--overwrite")
         return file
 
-    def test_its_perplexity_is_that_of_evaluate(self):
-        files = {"gguf-f16": (TINY, self.exported(TINY, "gguf-f16"))}
-        for recipe in ("gguf-q8_0", "gguf-q4_0", "gguf-q4_1"):
-            files[recipe] = self.quantized(TINY, recipe)
+    def check_perplexities(self, model, recipes, text):
+        files = {"gguf-f16": (model, self.exported(model, "gguf-f16"))}
+        for recipe in recipes:
+            files[recipe] = self.quantized(model, recipe)
         for name, (directory, file) in files.items():
-            with self.subTest(file=name):
-                ours = LACONIC.perplexity(directory, CONTEXT, WINDOWS, "--convention", "llama.cpp")
-                theirs = perplexity(load(file))
-                print(f"perplexity of {name}: llama.cpp {theirs:.3f}, laconic {ours:.3f}", flush=True)
+            with self.subTest(model=model.name, file=name):
+                ours = LACONIC.perplexity(directory, CONTEXT, WINDOWS, "--convention", "llama.cpp", text=text)
+                theirs = perplexity(load(file), text)
+                print(f"perplexity of {model.name}, {name}: llama.cpp {theirs:.3f}, laconic {ours:.3f}", flush=True)
                 self.assertLess(abs(ours / theirs - 1), 0.01)
+
+    def test_its_perplexity_is_that_of_evaluate(self):
+        self.check_perplexities(TINY, ["gguf-q8_0", "gguf-q4_0", "gguf-q4_1"], EVALUATION)
+
+    @unittest.skipUnless((DATA / "docs-lm").is_dir(), "no docs-lm: LACONIC_TEST_DATA names the directory that has it")
+    def test_its_perplexity_of_a_real_model_is_that_of_evaluate(self):
+        self.check_perplexities(DATA / "docs-lm", ["gguf-q8_0", "gguf-q4_0"], DATA / "docs-text/evaluation.txt")
 
     def test_it_generates_what_transformers_generates(self):
         from transformers import AutoModelForCausalLM
