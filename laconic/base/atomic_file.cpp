@@ -40,7 +40,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (written < 0 && errno == EINTR) continue;
     TORCH_CHECK(written > 0, "[file] ", path_.string(), ": writing failed after ", size_,
                 " bytes: ", std::strerror(errno),
-                ". Nothing was kept; free some space or choose another place.");
+                ". It was removed; free some space or choose another place.");
     bytes = bytes.subspan(static_cast<size_t>(written));
     size_ += static_cast<uint64_t>(written);
   }
