@@ -263,10 +263,16 @@ class Grammar {
 
   void add_recipes() {
     CLI::App* command = app_.add_subcommand("recipes", "List the presets, or print one.");
-    command->footer("\nExample:\n  laconic recipes w4a16-g128-gptq > mine.yaml");
+    command->footer(
+        "\nExample:\n  laconic recipes w4a16-g128-gptq > mine.yaml\n  laconic recipes --pictures "
+        "pictures");
     command->add_option("NAME", recipes_.name, "Print this preset.")->type_name("");
     command->add_flag("--quantizers", recipes_.quantizers,
                       "List the words that a quantizer is made of, and the solvers.");
+    command
+        ->add_option("--pictures", recipes_.pictures,
+                     "Draw the parts of quantizers, one SVG each, into this directory.")
+        ->type_name("DIR");
     add_common(command);
   }
 

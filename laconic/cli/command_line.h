@@ -49,6 +49,7 @@ struct CompareCommand {
 struct RecipesCommand {
   std::string name;
   bool quantizers = false;
+  std::string pictures;  ///< directory; empty: none
 };
 
 struct CommandLine {

@@ -1,9 +1,16 @@
+#include <c10/util/Exception.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "laconic/base/atomic_file.h"
 #include "laconic/cli/commands.h"
+#include "laconic/quant/picture/gallery.h"
+#include "laconic/quant/picture/picture.h"
 #include "laconic/quant/presets/presets.h"
 #include "laconic/quant/quantizer/quant_spec.h"
+#include "laconic/quant/quantizer/yaml.h"
 #include "laconic/recipe/preset_table.h"
 #include "laconic/recipe/recipe.h"
 
@@ -86,9 +93,25 @@ void print_list(const Session& session) {
   print(text);
 }
 
+void draw_pictures(const std::filesystem::path& directory, const Session& session) {
+  std::error_code failure;
+  std::filesystem::create_directories(directory, failure);
+  TORCH_CHECK_VALUE(!failure, "[recipes] --pictures ", directory.string(),
+                    ": cannot make this directory (", failure.message(), "). Name another.");
+  auto names = nlohmann::json::array();
+  for (const Illustration& each : illustrations()) {
+    const QuantSpec spec = quant_spec_from_yaml(each.yaml, each.name);
+    write_text_file(directory / (each.name + ".svg"), picture(spec));
+    names.push_back(each.name);
+  }
+  if (session.json) return print(nlohmann::json{{"pictures", names}});
+  print("wrote " + std::to_string(names.size()) + " pictures to " + directory.string() + "\n");
+}
+
 }  // namespace
 
 void run_command(const RecipesCommand& command, const Session& session) {
+  if (!command.pictures.empty()) return draw_pictures(command.pictures, session);
   if (command.quantizers) return print_quantizers(session);
   if (command.name.empty()) return print_list(session);
   const std::string yaml = preset_yaml(command.name);
