@@ -1,5 +1,6 @@
-# laconic_layer(NAME DEPENDS layers... [LIBRARIES targets...] [MODULES])
-#   One folder, one static target Laconic::NAME. MODULES: may include torch/nn.
+# laconic_layer(NAME DEPENDS layers... [LIBRARIES targets...] [MODULES] [ALONE patterns...])
+#   One folder, one static target Laconic::NAME. MODULES: may include torch/nn. ALONE: files (regular expressions of
+#   their paths) that are never compiled together with others.
 # laconic_test(NAME DEPENDS layers...)        tests/NAME/*.cpp, one program, one ctest entry
 # laconic_fuzz_target(NAME DEPENDS layers...) tests/fuzz/NAME_fuzz.cpp
 set_property(GLOBAL PROPERTY LACONIC_LAYERS "")
@@ -15,6 +16,16 @@ function(_laconic_precompiled name header)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
   _laconic_compile_options(${name} ${ARGN})
   target_precompile_headers(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/${header}")
+endfunction()
+
+# Half of a file's compile time goes into what the headers of LibTorch instantiate: several files share it.
+function(_laconic_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${LACONIC_TOGETHER} UNITY_BUILD_BATCH_SIZE 4)
+  foreach(pattern ${ARGN})
+    get_target_property(alone ${target} SOURCES)
+    list(FILTER alone INCLUDE REGEX "${pattern}")
+    set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endforeach()
 endfunction()
 
 function(_laconic_compile_options target)
@@ -41,7 +52,7 @@ _laconic_precompiled(laconic_pch pch.h)
 _laconic_precompiled(laconic_pch_modules pch_modules.h MODULES)
 
 function(laconic_layer name)
-  cmake_parse_arguments(ARG "MODULES" "" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "MODULES" "" "DEPENDS;LIBRARIES;ALONE" ${ARGN})
   set(folder "${PROJECT_SOURCE_DIR}/laconic/${name}")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${folder}/*.cpp")
   list(FILTER sources EXCLUDE REGEX "main\\.cpp$")
@@ -78,6 +89,7 @@ function(laconic_layer name)
   endif()
   _laconic_compile_options(${target} ${kind})
   _laconic_reuse_precompiled(${target} ${kind})
+  _laconic_compile_together(${target} ${ARG_ALONE})
   set_property(GLOBAL APPEND PROPERTY LACONIC_LAYERS ${target})
 endfunction()
 
@@ -90,6 +102,7 @@ function(laconic_test name)
   target_link_libraries(${target} PRIVATE ${ARG_DEPENDS} laconic_testing ${ARG_LIBRARIES})
   _laconic_compile_options(${target} MODULES)
   _laconic_reuse_precompiled(${target} MODULES)
+  _laconic_compile_together(${target})
   add_test(NAME ${name} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
     ENVIRONMENT "LACONIC_PROGRAM=$<TARGET_FILE_DIR:${target}>/laconic;GOMP_SPINCOUNT=10000")  # as laconic/cli/main.cpp

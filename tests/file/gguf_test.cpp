@@ -35,13 +35,13 @@ std::string info(const Info& i) {
   return bytes + raw(i.type) + raw(i.offset);
 }
 
-GgufHeader parse(std::string bytes, size_t data = 0) {
+GgufHeader parse_gguf(std::string bytes, size_t data = 0) {
   bytes.append((32 - bytes.size() % 32) % 32 + data, '\0');
   return parse_gguf_header(std::as_bytes(std::span(bytes)), "x.gguf");
 }
 void refuse(const std::string& bytes, std::vector<std::string> words, size_t data = 64) {
   words.push_back("[gguf] x.gguf");
-  expect_error<c10::ValueError>([&] { parse(bytes, data); }, words);
+  expect_error<c10::ValueError>([&] { parse_gguf(bytes, data); }, words);
 }
 
 TEST(GgufHeader, RefusesAFrontThatIsNotGguf) {
@@ -89,8 +89,9 @@ TEST(GgufHeader, RefusesBadTensors) {
   refuse(front(2, 0) + info({}) + info({.offset = 32}), {"\"a\"", "twice"});
   refuse(front(2, 0) + info({}) + info({.name = "b", .offset = 16}),
          {"\"b\"", "offset 32", "got 16"});
-  EXPECT_EQ(parse(front(2, 0) + info({}) + info({.name = "b", .offset = 32}), 64).tensors.size(),
-            2u);
+  EXPECT_EQ(
+      parse_gguf(front(2, 0) + info({}) + info({.name = "b", .offset = 32}), 64).tensors.size(),
+      2u);
 }
 
 void write_example(const std::filesystem::path& path) {

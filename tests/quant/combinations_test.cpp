@@ -9,7 +9,7 @@ namespace {
 
 using laconic::testing::expect_error;
 
-std::vector<Granularity> granularities() {
+std::vector<Granularity> granularity_kinds() {
   return {PerTensor{},
           PerChannel{.axis = 0},
           PerChannel{.axis = -1},
@@ -22,7 +22,7 @@ std::vector<Granularity> granularities() {
 /// Symmetric and asymmetric integers of every width that files hold.
 std::vector<QuantSpec> integer_specs() {
   std::vector<QuantSpec> specs;
-  for (const Granularity& granularity : granularities()) {
+  for (const Granularity& granularity : granularity_kinds()) {
     for (int64_t bits = 2; bits <= 8; ++bits) {
       for (const bool narrow : {false, true}) {
         for (const bool is_signed : {false, true}) {

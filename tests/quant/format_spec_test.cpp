@@ -15,7 +15,7 @@ namespace {
 
 using laconic::testing::expect_error;
 
-std::vector<Format> formats() {
+std::vector<Format> all_formats() {
   std::vector<Format> all = {IntFormat{4},
                              IntFormat{12},
                              BinaryFormat{},
@@ -31,9 +31,9 @@ std::vector<Format> formats() {
   return all;
 }
 
-std::vector<QuantSpec> specs() {
+std::vector<QuantSpec> format_specs() {
   std::vector<QuantSpec> all;
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     for (const Granularity& granularity :
          {Granularity(PerTensor{}), Granularity(PerGroup{.axis = -1, .group_size = 16}),
           Granularity(PerGroup{.axis = 0, .group_size = 5, .pad = true})}) {
@@ -58,7 +58,7 @@ std::vector<QuantSpec> specs() {
 TEST(EveryFormatSpec, GivesCodesThatAreWorthTheValueAndStay) {
   at::manual_seed(1);
   const auto x = at::randn({6, 64}) + 0.1;
-  for (const QuantSpec& spec : specs()) {
+  for (const QuantSpec& spec : format_specs()) {
     SCOPED_TRACE(to_string(spec));
     const auto parameters = find_parameters(spec, x);
     EXPECT_EQ(parameters.scale.sizes(), at::IntArrayRef(scale_shape(x.sizes(), spec.granularity)));
@@ -82,7 +82,7 @@ TEST(EveryFormatSpec, GivesCodesThatAreWorthTheValueAndStay) {
 }
 
 TEST(EveryFormatSpec, ReadsBackFromYamlAndJson) {
-  for (const QuantSpec& spec : specs()) {
+  for (const QuantSpec& spec : format_specs()) {
     EXPECT_EQ(quant_spec_from_yaml(to_yaml(spec), "test"), spec) << to_yaml(spec);
     EXPECT_EQ(quant_spec_from_json(to_json(spec), "test"), spec) << to_json(spec).dump();
   }
@@ -101,7 +101,7 @@ TEST(EveryFormatSpec, ReadsBackFromYamlAndJson) {
 }
 
 TEST(EveryFormatSpec, RefusesAWholeZeroPointBesideAnotherFormatThanIntegers) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     if (std::holds_alternative<IntFormat>(format)) continue;
     expect_error<c10::ValueError>([&] { QuantSpec{}.let(format, MinMax{}, IntegerZeroPoint{}); },
                                   {"zero point integer", "format " + describe(format)});

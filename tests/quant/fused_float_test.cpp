@@ -42,7 +42,7 @@ std::vector<QuantSpec> scaled(const QuantSpec& base) {
   return all;
 }
 
-std::vector<QuantSpec> specs() {
+std::vector<QuantSpec> float_specs() {
   std::vector<QuantSpec> all;
   for (const Granularity& granularity : fused_granularities()) {
     for (const Format& format : formats()) {
@@ -75,7 +75,7 @@ at::Tensor border_tensor(at::IntArrayRef sizes) {
 TEST(FusedFloats, FindScalesAndQuantizeInOneGo) {
   at::manual_seed(1);
   int known = 0;
-  for (const QuantSpec& spec : specs()) {
+  for (const QuantSpec& spec : float_specs()) {
     for (const std::vector<int64_t>& sizes :
          {std::vector<int64_t>{3, 5, 96}, std::vector<int64_t>{2, 6, 103}}) {
       const auto runs = runs_of(spec.granularity, sizes);
@@ -110,7 +110,7 @@ TEST(FusedFloats, QuantizeWithGivenScales) {
 
 TEST(FusedFloats, GradientsAreThoseOfTheComposedPath) {
   at::manual_seed(3);
-  for (const QuantSpec& spec : specs()) {
+  for (const QuantSpec& spec : float_specs()) {
     const auto x = at::randn({3, 4, 96});
     if (!fits(spec, x.sizes())) continue;
     expect_gradient_as_composed(spec, x);

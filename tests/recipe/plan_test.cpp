@@ -24,7 +24,7 @@ std::vector<std::string> names(const QuantizationPlan& plan) {
   return all;
 }
 
-void expect_fault(const std::string& yaml, const std::vector<std::string>& words) {
+void expect_plan_fault(const std::string& yaml, const std::vector<std::string>& words) {
   SCOPED_TRACE(yaml);
   expect_error<c10::ValueError>([&] { plan(parse_recipe(yaml, "r.yaml")); }, words);
 }
@@ -70,23 +70,23 @@ TEST(Plan, SolverWithAHessianNeedsCalibration) {
 }
 
 TEST(PlanFault, PatternWithoutAMatchNamesItsPlaceAndTheNearestLayer) {
-  expect_fault("rules:\n  - {layers: '*.qproj', weight: {bits: 4}}\n",
-               {"r.yaml:2:14: ", "\"*.qproj\"", "did you mean \"*.q_proj\"?"});
-  expect_fault("rules:\n  - {layers: model.layers.0.self_attn.qproj, skip: true}\n",
-               {"r.yaml:2:14: ", "did you mean \"model.layers.0.self_attn.q_proj\"?"});
-  expect_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n",
-               {"r.yaml:2:23: ", "model.layers."});
-  expect_fault("rules: [{layers: 're:.*[.]qq', skip: true}]\n", {"r.yaml:1:18: ", "q_proj"});
+  expect_plan_fault("rules:\n  - {layers: '*.qproj', weight: {bits: 4}}\n",
+                    {"r.yaml:2:14: ", "\"*.qproj\"", "did you mean \"*.q_proj\"?"});
+  expect_plan_fault("rules:\n  - {layers: model.layers.0.self_attn.qproj, skip: true}\n",
+                    {"r.yaml:2:14: ", "did you mean \"model.layers.0.self_attn.q_proj\"?"});
+  expect_plan_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n",
+                    {"r.yaml:2:23: ", "model.layers."});
+  expect_plan_fault("rules: [{layers: 're:.*[.]qq', skip: true}]\n", {"r.yaml:1:18: ", "q_proj"});
 }
 
 TEST(PlanFault, GroupSizeThatDoesNotFitNamesTheLayer) {
-  expect_fault(
+  expect_plan_fault(
       "rules:\n  - {weight: {bits: 4, granularity: group, group_size: 100}}\n",
       {"r.yaml:2:5", "group_size 100", "256 inputs", "model.layers.0.self_attn.q_proj", "pad"});
 }
 
 TEST(PlanFault, RecipeThatSkipsEverythingIsRefused) {
-  expect_fault("rules: [{skip: true}]\n", {"nothing to quantize"});
+  expect_plan_fault("rules: [{skip: true}]\n", {"nothing to quantize"});
 }
 
 TEST(Sizes, BitsAWeightCountCodesScalesAndZeroPoints) {

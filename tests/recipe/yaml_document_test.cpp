@@ -8,38 +8,38 @@ namespace {
 
 using testing::expect_error;
 
-void expect_fault(const std::string& yaml, const std::vector<std::string>& words) {
+void expect_syntax_fault(const std::string& yaml, const std::vector<std::string>& words) {
   SCOPED_TRACE(yaml.substr(0, 100));
   expect_error<c10::ValueError>([&] { parse_yaml(yaml, "r.yaml"); }, words);
 }
 
 TEST(YamlDocument, TextThatIsNoYamlIsNamedWithLineAndColumn) {
-  expect_fault("name: x\nrules: [", {"r.yaml:2:", "not YAML"});
-  expect_fault("a: b: c", {"r.yaml:1:", "not YAML"});
-  expect_fault("a: *nobody", {"r.yaml:1:", "not YAML"});
+  expect_syntax_fault("name: x\nrules: [", {"r.yaml:2:", "not YAML"});
+  expect_syntax_fault("a: b: c", {"r.yaml:1:", "not YAML"});
+  expect_syntax_fault("a: *nobody", {"r.yaml:1:", "not YAML"});
 }
 
 TEST(YamlDocument, EmptyTextIsRejected) {
   for (const std::string text : {"", "\n\n", "# only a comment\n", "---\n", "~"})
-    expect_fault(text, {"r.yaml", "empty"});
+    expect_syntax_fault(text, {"r.yaml", "empty"});
 }
 
 TEST(YamlDocument, SecondDocumentIsRejectedWhereItStarts) {
-  expect_fault("a: 1\n---\nb: 2\n", {"r.yaml:3:1", "second document"});
-  expect_fault(", a: 1\n", {"r.yaml:1:1", "second document"});
-  expect_fault("a: 1\n,\n", {"r.yaml"});
+  expect_syntax_fault("a: 1\n---\nb: 2\n", {"r.yaml:3:1", "second document"});
+  expect_syntax_fault(", a: 1\n", {"r.yaml:1:1", "second document"});
+  expect_syntax_fault("a: 1\n,\n", {"r.yaml"});
 }
 
 TEST(YamlDocument, KeyThatComesTwiceIsRejected) {
-  expect_fault("a: 1\nb: 2\na: 3\n", {"r.yaml:3:1", "\"a\"", "twice"});
+  expect_syntax_fault("a: 1\nb: 2\na: 3\n", {"r.yaml:3:1", "\"a\"", "twice"});
 }
 
 TEST(YamlDocument, KeyThatIsNoWordIsRejected) {
-  expect_fault("[1, 2]: 3\n", {"r.yaml:1:", "word as key"});
+  expect_syntax_fault("[1, 2]: 3\n", {"r.yaml:1:", "word as key"});
 }
 
 TEST(YamlDocument, InvalidUtf8IsRejectedWithTheByte) {
-  expect_fault("a: \xff\xfe", {"byte 3", "UTF-8"});
+  expect_syntax_fault("a: \xff\xfe", {"byte 3", "UTF-8"});
 }
 
 TEST(YamlDocument, AliasBombEndsInAnError) {
@@ -50,24 +50,26 @@ TEST(YamlDocument, AliasBombEndsInAnError) {
     for (int j = 1; j < 10; ++j) text += ", " + before;
     text += "]\n";
   }
-  expect_fault(text, {"more than 20000 values"});
+  expect_syntax_fault(text, {"more than 20000 values"});
 }
 
 TEST(YamlDocument, DeepNestingEndsInAnError) {
-  expect_fault(std::string(100000, '['), {"r.yaml"});
+  expect_syntax_fault(std::string(100000, '['), {"r.yaml"});
   std::string block;
   for (int i = 0; i < 200; ++i) block += std::string(static_cast<size_t>(i), ' ') + "a:\n";
-  expect_fault(block, {"nested deeper"});
+  expect_syntax_fault(block, {"nested deeper"});
   std::string dashes;
   for (int i = 0; i < 100000; ++i) dashes += "- ";
-  expect_fault(dashes, {"r.yaml"});
+  expect_syntax_fault(dashes, {"r.yaml"});
 }
 
 TEST(YamlDocument, TagsOfAProgramAreRejected) {
-  expect_fault("a: !!python/object:os.system 1\n", {"r.yaml:1:", "tag"});
+  expect_syntax_fault("a: !!python/object:os.system 1\n", {"r.yaml:1:", "tag"});
 }
 
-TEST(YamlDocument, HugeTextIsRejected) { expect_fault(std::string(2 << 20, 'a'), {"at most"}); }
+TEST(YamlDocument, HugeTextIsRejected) {
+  expect_syntax_fault(std::string(2 << 20, 'a'), {"at most"});
+}
 
 YAML::Node with_settings(const std::string& yaml, const std::vector<std::string>& settings) {
   YAML::Node node = without_marks(parse_yaml(yaml, "r.yaml"));

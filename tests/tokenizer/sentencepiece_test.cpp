@@ -29,13 +29,13 @@ const std::string kPieces = piece("<unk>", 0, kUnknown) + piece("<s>", 0, kContr
                             piece("b", -3, kNormal) + piece("ab", -1, kNormal);
 const std::string kBpe = model_type(2), kUnigram = model_type(1);
 
-std::shared_ptr<const Tokenizer> make(const std::string& bytes) {
+std::shared_ptr<const Tokenizer> make_sentencepiece(const std::string& bytes) {
   return Tokenizer::from_sentencepiece(bytes, "t.model");
 }
 
 TEST(SentencePiece, BothModelsJoinTheLikeliestPieces) {
   for (const std::string& kind : {kBpe, kUnigram}) {
-    const auto tokenizer = make(kPieces + kind);
+    const auto tokenizer = make_sentencepiece(kPieces + kind);
     EXPECT_THAT(tokenizer->encode("aba"), ElementsAre(2, 5, 3));
     EXPECT_THAT(tokenizer->encode(" a  b "), ElementsAre(2, 3, 2, 4));
     EXPECT_THAT(tokenizer->encode("a", /*add_special_tokens=*/true), ElementsAre(1, 2, 3));
@@ -50,7 +50,7 @@ TEST(SentencePiece, BothModelsJoinTheLikeliestPieces) {
 // with a space is kept by the normalizer, but never found in the marked text.
 TEST(SentencePiece, UserDefinedPiecesAreNeverSplitNorJoined) {
   const auto encode = [](const std::string& fixed, const std::string& kind, const char* text) {
-    return make(kPieces + piece(fixed, 0, kUserDefined) + kind)->encode(text);
+    return make_sentencepiece(kPieces + piece(fixed, 0, kUserDefined) + kind)->encode(text);
   };
   EXPECT_THAT(encode("b\u2581a", kBpe, "ab ab"), ElementsAre(2, 3, 6, 4));
   EXPECT_THAT(encode("ba", kBpe, "abab"), ElementsAre(2, 3, 6, 4));
@@ -61,7 +61,7 @@ TEST(SentencePiece, UserDefinedPiecesAreNeverSplitNorJoined) {
 }
 
 TEST(SentencePiece, UnusedPiecesComeApartAgain) {
-  const auto tokenizer = make(kPieces + piece("aba", -0.5F, kUnused) + kBpe);
+  const auto tokenizer = make_sentencepiece(kPieces + piece("aba", -0.5F, kUnused) + kBpe);
   EXPECT_THAT(tokenizer->encode("aba"), ElementsAre(2, 5, 3));
 }
 
@@ -78,28 +78,34 @@ TEST(SentencePiece, ConfigurationSaysWhichEndsATextGets) {
 TEST(SentencePiece, BrokenModelsAreRefused) {
   const std::string whole = kPieces + kBpe;
   for (size_t size : {size_t{1}, size_t{5}, kPieces.size() - 3, whole.size() - 1}) {
-    expect_error<c10::ValueError>([&] { make(whole.substr(0, size)); }, {"t.model"});
+    expect_error<c10::ValueError>([&] { make_sentencepiece(whole.substr(0, size)); }, {"t.model"});
   }
-  expect_error<c10::ValueError>([] { make(""); }, {"one unknown piece"});
-  expect_error<c10::ValueError>([] { make("\x0F"); }, {"wire type"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(""); }, {"one unknown piece"});
+  expect_error<c10::ValueError>([] { make_sentencepiece("\x0F"); }, {"wire type"});
   expect_error<c10::ValueError>(
-      [] { make(std::string("\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", 11)); },
+      [] { make_sentencepiece(std::string("\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", 11)); },
       {"more bytes"});
-  expect_error<c10::ValueError>([] { make(std::string("\x08") + std::string(12, '\xFF')); },
-                                {"10 bytes"});
-  expect_error<c10::ValueError>([] { make(kPieces + piece("a", 0, kNormal)); }, {"\"a\" again"});
-  expect_error<c10::ValueError>([] { make(kPieces + piece("", 0, kNormal)); },
-                                {"piece 6", "0 bytes"});
-  expect_error<c10::ValueError>([] { make(kPieces + piece("c", 0, 9)); }, {"type from 1 to 6"});
-  expect_error<c10::ValueError>([] { make(kPieces + piece("c", 0, 6)); }, {"<0x0A>"});
   expect_error<c10::ValueError>(
-      [] { make(kPieces + message(2, field(35, 0, "\x01").replace(0, 1, "\x98\x02"))); },
+      [] { make_sentencepiece(std::string("\x08") + std::string(12, '\xFF')); }, {"10 bytes"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces + piece("a", 0, kNormal)); },
+                                {"\"a\" again"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces + piece("", 0, kNormal)); },
+                                {"piece 6", "0 bytes"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces + piece("c", 0, 9)); },
+                                {"type from 1 to 6"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces + piece("c", 0, 6)); }, {"<0x0A>"});
+  expect_error<c10::ValueError>(
+      [] {
+        make_sentencepiece(kPieces + message(2, field(35, 0, "\x01").replace(0, 1, "\x98\x02")));
+      },
       {"byte_fallback"});
-  expect_error<c10::ValueError>([] { make(kPieces + message(3, message(2, "xx"))); },
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces + message(3, message(2, "xx"))); },
                                 {"precompiled_charsmap"});
-  expect_error<c10::ValueError>([] { make(kPieces + model_type(9)); }, {"model_type"});
-  expect_error<c10::NotImplementedError>([] { make(kPieces + model_type(3)); }, {"BPE or Unigram"});
-  expect_error<c10::ValueError>([] { make(kPieces)->encode("\xFF"); }, {"UTF-8"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces + model_type(9)); },
+                                {"model_type"});
+  expect_error<c10::NotImplementedError>([] { make_sentencepiece(kPieces + model_type(3)); },
+                                         {"BPE or Unigram"});
+  expect_error<c10::ValueError>([] { make_sentencepiece(kPieces)->encode("\xFF"); }, {"UTF-8"});
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ constexpr uint64_t kShardBytes = uint64_t{1} << 30;
 constexpr const char* kVersion = "0.20.0";  // of the format, as the library numbers it
 
 // A tensor of the model or a whole quantized layer.
-struct Item {
+struct StoredItem {
   std::string name;
   const NativeLayer* layer = nullptr;
   uint64_t bytes = 0;
@@ -108,8 +108,8 @@ void set_dtype(json& config, ExportReport& report) {
   if (!config.contains("dtype") && !config.contains("torch_dtype")) config["dtype"] = "float32";
 }
 
-std::vector<Item> items_of(const NativeDirectory& model) {
-  std::vector<Item> items;
+std::vector<StoredItem> items_of(const NativeDirectory& model) {
+  std::vector<StoredItem> items;
   std::set<std::string> parts;
   for (const NativeLayer& layer : model.layers()) {
     for (const std::string& name : tensor_names(layer)) parts.insert(name);
@@ -120,14 +120,14 @@ std::vector<Item> items_of(const NativeDirectory& model) {
     if (!parts.contains(name)) items.push_back({name, nullptr, entry.end - entry.begin});
   }
   std::sort(items.begin(), items.end(),
-            [](const Item& a, const Item& b) { return a.name < b.name; });
+            [](const StoredItem& a, const StoredItem& b) { return a.name < b.name; });
   return items;
 }
 
-std::vector<std::vector<Item>> shards_of(const std::vector<Item>& items) {
-  std::vector<std::vector<Item>> shards(1);
+std::vector<std::vector<StoredItem>> shards_of(const std::vector<StoredItem>& items) {
+  std::vector<std::vector<StoredItem>> shards(1);
   uint64_t bytes = 0;
-  for (const Item& item : items) {
+  for (const StoredItem& item : items) {
     if (!shards.back().empty() && bytes + item.bytes > kShardBytes) {
       shards.emplace_back();
       bytes = 0;
@@ -151,7 +151,7 @@ void write_shards(const NativeDirectory& model, const fs::path& directory) {
   uint64_t total = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     std::vector<std::pair<std::string, at::Tensor>> tensors;
-    for (const Item& item : shards[i]) {
+    for (const StoredItem& item : shards[i]) {
       if (item.layer == nullptr) {
         tensors.emplace_back(item.name, model.tensors().tensor(item.name));
         continue;
@@ -164,7 +164,7 @@ void write_shards(const NativeDirectory& model, const fs::path& directory) {
       total += tensor.nbytes();
     }
     write_safetensors(directory / shard_name(i, shards.size()), tensors, {{"format", "pt"}});
-    for (const Item& item : shards[i])
+    for (const StoredItem& item : shards[i])
       model.tensors().drop(item.layer == nullptr ? item.name : codes_name(*item.layer));
   }
   if (shards.size() == 1) return;

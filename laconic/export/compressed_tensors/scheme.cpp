@@ -25,7 +25,7 @@ int64_t shift(const QuantSpec& spec) {
   return is_signed(spec) ? 0 : int64_t{1} << (bit_width(spec) - 1);
 }
 
-std::string granularity_obstacle(const NativeLayer& layer) {
+std::string group_obstacle(const NativeLayer& layer) {
   const auto* channel = std::get_if<PerChannel>(&layer.weight.granularity);
   if (channel != nullptr && (channel->axis == 1 || channel->axis == -1)) {
     return "has a scale for each input channel: put granularity: channel with axis: 0 into the "
@@ -143,7 +143,7 @@ std::vector<std::string> scheme_obstacles(const NativeLayer& layer) {
           ? ""
           : "has a zero point that is no code: put zero_point: integer or none into the recipe";
   const std::string input = layer.input ? input_obstacle(layer) : "";
-  for (const std::string& reason : {granularity_obstacle(layer), zero, input}) {
+  for (const std::string& reason : {group_obstacle(layer), zero, input}) {
     if (!reason.empty()) found.push_back(reason);
   }
   return found;

@@ -53,6 +53,9 @@ struct GgufBlock {
 const GgufBlock* find_block(int32_t type);
 const GgufBlock& block_of(GgufType type);
 
+/// Of a tensor's name, in bytes with the zero behind it, and of its shape.
+constexpr size_t kGgufMaximumName = 64, kGgufMaximumDimensions = 4;
+
 struct GgufTensor {
   std::string name;
   GgufType type = GgufType::F32;

@@ -17,8 +17,7 @@ constexpr std::array kBlocks = {
     GgufBlock{GgufType::Q8_0, "Q8_0", 32, 34}, GgufBlock{GgufType::BF16, "BF16", 1, 2},
 };
 constexpr int kMaximumNesting = 4;
-constexpr uint32_t kMaximumDimensions = 4, kMaximumAlignment = 1U << 20;
-constexpr size_t kMaximumName = 64;
+constexpr uint32_t kMaximumAlignment = 1U << 20;
 constexpr uint64_t kSmallestPair = 13, kSmallestTensor = 24, kSmallestArray = 12,
                    kSmallestString = 8;
 
@@ -153,8 +152,8 @@ class ValueReader {
 // Sides of a tensor in LibTorch's order; `bytes` of the tensor is set too.
 void read_shape(Cursor& cursor, GgufTensor& tensor, const std::string& where) {
   const auto dimensions = cursor.read<uint32_t>("number of dimensions");
-  TORCH_CHECK_VALUE(dimensions <= kMaximumDimensions, where, ": expected at most ",
-                    kMaximumDimensions, " dimensions, got ", dimensions, ".");
+  TORCH_CHECK_VALUE(dimensions <= kGgufMaximumDimensions, where, ": expected at most ",
+                    kGgufMaximumDimensions, " dimensions, got ", dimensions, ".");
   uint64_t count = 1;
   for (uint32_t i = 0; i < dimensions; ++i) {
     const auto side = cursor.read<uint64_t>("side");
@@ -205,8 +204,8 @@ void read_tensors(Cursor& cursor, uint64_t count, GgufHeader& header, const std:
   for (uint64_t i = 0; i < count; ++i) {
     GgufTensor tensor;
     tensor.name = cursor.read_string("name of tensor number " + std::to_string(i));
-    const std::string where = file + ": tensor \"" + tensor.name.substr(0, kMaximumName) + "\"";
-    TORCH_CHECK_VALUE(tensor.name.size() < kMaximumName, where,
+    const std::string where = file + ": tensor \"" + tensor.name.substr(0, kGgufMaximumName) + "\"";
+    TORCH_CHECK_VALUE(tensor.name.size() < kGgufMaximumName, where,
                       ": expected a name below 64 bytes, got ", tensor.name.size(), ".");
     TORCH_CHECK_VALUE(names.insert(tensor.name).second, where,
                       ": expected every name once, got it twice.");

@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint32_t kVersion = 3;
 constexpr uint64_t kAlignment = 32;
-constexpr size_t kMaximumName = 64, kMaximumDimensions = 4;
 
 template <typename T>
 void append(std::string& out, T value) {
@@ -64,11 +63,11 @@ void GgufWriter::put(const std::string& key, GgufValue value) {
 
 void GgufWriter::declare(const std::string& name, GgufType type, std::vector<int64_t> shape) {
   LACONIC_ASSERT(!started_, "declare after data");
-  TORCH_CHECK_VALUE(!name.empty() && name.size() < kMaximumName, where_, ": tensor \"", name,
+  TORCH_CHECK_VALUE(!name.empty() && name.size() < kGgufMaximumName, where_, ": tensor \"", name,
                     "\": expected a name of 1 to 63 bytes, got ", name.size(), ".");
   const GgufBlock& block = block_of(type);
   bool fits =
-      !shape.empty() && shape.size() <= kMaximumDimensions && shape.back() % block.length == 0;
+      !shape.empty() && shape.size() <= kGgufMaximumDimensions && shape.back() % block.length == 0;
   uint64_t count = 1;
   for (const int64_t side : shape)
     fits = fits && side > 0 && !__builtin_mul_overflow(count, static_cast<uint64_t>(side), &count);

@@ -16,7 +16,7 @@ namespace laconic {
 namespace {
 
 constexpr uint64_t kMaximumHeader = 100'000'000;  // the reference implementation refuses more
-constexpr size_t kLengthBytes = 8, kAlignment = 64;
+constexpr size_t kLengthBytes = 8, kHeaderAlignment = 64;
 constexpr const char* kMetadata = "__metadata__";
 
 struct DtypeName {
@@ -191,7 +191,8 @@ std::string make_header(const std::vector<std::pair<std::string, at::Tensor>>& t
     TORCH_CHECK_VALUE(false, where,
                       ": expected names and metadata in UTF-8, got an error: ", error.what(), ".");
   }
-  text.append((kAlignment - (kLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
+  text.append(
+      (kHeaderAlignment - (kLengthBytes + text.size()) % kHeaderAlignment) % kHeaderAlignment, ' ');
   const uint64_t length = text.size();
   std::string header(kLengthBytes, '\0');
   std::memcpy(header.data(), &length, kLengthBytes);

@@ -8,8 +8,6 @@
 namespace laconic {
 namespace {
 
-constexpr const char* kManifest = "laconic.json";
-
 void check_version(const nlohmann::json& manifest, const std::string& where) {
   TORCH_CHECK_VALUE(manifest.is_object(), where, ": expected an object, got ", manifest.type_name(),
                     ".");

@@ -7,6 +7,9 @@
 
 namespace laconic {
 
+/// The file that makes a directory a native one.
+constexpr const char* kManifest = "laconic.json";
+
 /// Names of the tensors that replace a quantized layer's weight, or belong to its input.
 std::string codes_name(const NativeLayer& layer);
 std::string scale_name(const NativeLayer& layer);

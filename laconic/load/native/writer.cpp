@@ -7,13 +7,12 @@
 #include "laconic/base/assert.h"
 #include "laconic/base/directory.h"
 #include "laconic/file/json/json.h"
-#include "laconic/load/native/native.h"
+#include "laconic/load/native/stored.h"
 
 namespace laconic {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char* kManifest = "laconic.json";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
 }  // namespace

@@ -22,10 +22,6 @@ void check_operands(std::string_view where, const QuantTensor& a, const QuantTen
   check_ungrouped(where, a), check_ungrouped(where, b);
 }
 
-QuantTensor with_value(const QuantTensor& a, const at::Tensor& value) {
-  return {value, a.scale, a.zero_point, a.format, a.granularity};
-}
-
 double tolerance_of(c10::ScalarType dtype) {
   if (dtype == c10::ScalarType::Double) return 0.1;
   return dtype == c10::ScalarType::Float ? 0.2 : 0.5;

@@ -90,6 +90,10 @@ Granularity granularity_of_scale(const at::Tensor& scale, at::IntArrayRef sizes)
   return CustomGranularity{"element", {}, each_element};
 }
 
+QuantTensor with_value(const QuantTensor& tensor, const at::Tensor& value) {
+  return {value, tensor.scale, tensor.zero_point, tensor.format, tensor.granularity};
+}
+
 QuantTensor integer_tensor(const at::Tensor& value, const at::Tensor& scale,
                            const at::Tensor& zero_point, const IntFormat& format) {
   return {value, scale, zero_point, format, granularity_of_scale(scale, value.sizes())};

@@ -33,6 +33,9 @@ void check_ungrouped(std::string_view where, const QuantTensor& tensor);
 /// one for each index of an axis, one for each vector, or one for each element.
 Granularity granularity_of_scale(const at::Tensor& scale, at::IntArrayRef sizes);
 
+/// Another value in the same format, by the same scale and zero point.
+QuantTensor with_value(const QuantTensor& tensor, const at::Tensor& value);
+
 /// A tensor of integers whose scale broadcasts against the value.
 QuantTensor integer_tensor(const at::Tensor& value, const at::Tensor& scale,
                            const at::Tensor& zero_point, const IntFormat& format);

@@ -37,10 +37,6 @@ QuantTensor with_parameters(const QuantTensor& a, const at::Tensor& value,
   return {value, moved(a.scale, function), moved(a.zero_point, function), a.format, granularity};
 }
 
-QuantTensor with_value(const QuantTensor& a, const at::Tensor& value) {
-  return {value, a.scale, a.zero_point, a.format, a.granularity};
-}
-
 /// @throws unless scales are per tensor, or per channel where `allows_channel`.
 int64_t channel_axis(std::string_view where, const QuantTensor& a) {
   const auto* channel = std::get_if<PerChannel>(&a.granularity);

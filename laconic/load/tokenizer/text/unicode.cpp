@@ -76,7 +76,7 @@ const icu::Normalizer2& normalizer(NormalForm form) {
 struct NewLowercase {
   char32_t first, last, lower;
 };
-constexpr NewLowercase kNewLowercase[] = {
+constexpr NewLowercase kNewLowercaseRuns[] = {
     {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},  {0xA7CC, 0xA7CC, 0xA7CD},
     {0xA7CE, 0xA7CE, 0xA7CF},    {0xA7D2, 0xA7D2, 0xA7D3}, {0xA7D4, 0xA7D4, 0xA7D5},
     {0xA7DA, 0xA7DA, 0xA7DB},    {0xA7DC, 0xA7DC, 0x19B},  {0x10D50, 0x10D65, 0x10D70},
@@ -139,7 +139,7 @@ void append_lowercase(std::string& text, char32_t c) {
     text += "i\u0307";
     return;
   }
-  for (const NewLowercase& run : kNewLowercase) {
+  for (const NewLowercase& run : kNewLowercaseRuns) {
     if (c >= run.first && c <= run.last) return append_utf8(text, c - run.first + run.lower);
   }
   append_utf8(text, static_cast<char32_t>(u_tolower(icu_point(c))));
