@@ -19,7 +19,8 @@ import peer as peer_package  # noqa: E402
 
 PROGRAM = peer_package.ROOT / "build/release/bin/quantizers_bench"
 MX = "granularity: group, group_size: 32, restriction: power_of_two, power_rounding: floor"
-# name, quantizer, moves of memory in copies of the tensor (a copy is 2), the package's class and its settings
+# name, quantizer, moves of memory in copies of the tensor (a copy is 2), the package's class (None: it has none) and its
+# settings
 ROWS = [
     ("int4 groups of 128", "{bits: 4, granularity: group, group_size: 128, threshold: full_range}", 2,
      "brevitas_examples.common.generative.quantizers.IntWeightSymmetricGroupQuant", {"bit_width": 4, "group_size": 128}),
@@ -29,8 +30,14 @@ ROWS = [
     ("int8 channel", "{bits: 8, granularity: channel, narrow_range: true}", 2,
      "brevitas.quant.scaled_int.Int8WeightPerChannelFloat", {}),
     ("int8 tensor", "{bits: 8, narrow_range: true}", 3, "brevitas.quant.scaled_int.Int8WeightPerTensorFloat", {}),
+    ("e4m3 tensor", "{format: e4m3}", 3, "brevitas.quant.experimental.float_quant_ocp.Fp8e4m3OCPWeightPerTensorFloat", {}),
     ("MXINT8", "{bits: 8, threshold: power_of_two, " + MX + "}", 2,
      "brevitas.quant.mx_quant_ocp.MXInt8Weight", {}),
+    ("MXFP8", "{format: e4m3, threshold: largest_power, " + MX + "}", 2, "brevitas.quant.mx_quant_ocp.MXFloat8e4m3Weight", {}),
+    ("MXFP4", "{format: e2m1, threshold: largest_power, " + MX + "}", 2, "brevitas.quant.mx_quant_ocp.MXFloat8e4m3Weight",
+     {"bit_width": 4, "exponent_bit_width": 2, "mantissa_bit_width": 1}),
+    ("NVFP4", "{format: e2m1, granularity: group, group_size: 16, restriction: quantized_by, scale_quantizer: {format: e4m3}}", 3,
+     None, {}),
 ]
 
 
@@ -80,7 +87,7 @@ def measure(arguments, with_peer):
     ours = Ours(arguments.size, arguments.threads, arguments.dtype)
     rows = []
     for name, quantizer, moves, peer_name, settings in ROWS:
-        theirs = Theirs(arguments.size, peer_name, settings, arguments.dtype) if with_peer else None
+        theirs = Theirs(arguments.size, peer_name, settings, arguments.dtype) if with_peer and peer_name else None
         samples = []
         for _ in range(arguments.runs + 1):
             samples.append({**ours.ask(quantizer), **(theirs.run() if theirs else {})})
@@ -98,7 +105,9 @@ def table(rows, with_peer):
     for row in rows:
         line = [row["name"], f"{row['memcpy']:.2f} ms", f"{row['given']:.2f} ms", f"{row['of_memcpy']:.0%}",
                 f"{row['allocated']:.1f} ms", f"{row['backward']:.1f} ms", f"{row['small']:.1f} us"]
-        if with_peer:
+        if with_peer and "peer" not in row:
+            line += ["none"] * 5
+        elif with_peer:
             line += [f"{row['peer']:.0f} ms", f"{row['peer_backward']:.0f} ms", f"{row['peer'] / row['allocated']:.1f}", f"{row['peer'] / row['given']:.1f}",
                      f"{row['peer_backward'] / row['backward']:.1f}"]
         lines.append(line)

@@ -23,7 +23,7 @@ std::vector<Case> cases() {
   using Statistic = RangeStatistic;
   using Restriction = ScaleRestriction;
   const ElementGrid int4 = integer_grid(-8, 7), uint4 = integer_grid(0, 15);
-  const ElementGrid e4m3{GridKind::kMinifloat, -448, 448, 0x1p-6F, 0x1p-3F, 0, {}, {}};
+  const ElementGrid e4m3{GridKind::kMinifloat, -448, 448, 0x1p-6F, 0x1p-3F, true, 0, {}, {}};
   const RangeRule plain{Statistic::kAbsMax, Restriction::kAny, ZeroRule::kNone, 1e-10F, 7};
   RangeRule power = plain, half = plain, short_float = plain, whole = plain, real = plain;
   power.restriction = Restriction::kPowerFloor;
@@ -52,7 +52,7 @@ void expect_same(const Case& what, const at::Tensor& x) {
   const FoundNumbers here = numbers(x), away = numbers(there);
   ASSERT_TRUE(quantize_found(x, runs, what.grid, what.rule, value, here));
   ASSERT_TRUE(quantize_found(there, runs, what.grid, what.rule, found, away));
-  quantize_given(there, runs, what.grid, away.scale, away.zero_point, given);
+  quantize_given(there, runs, what.grid, {away.scale, away.zero_point}, given);
   EXPECT_TRUE(at::equal(away.scale.cpu(), here.scale));
   EXPECT_TRUE(at::equal(found.cpu(), value));
   EXPECT_TRUE(at::equal(given.cpu(), value));

@@ -10,7 +10,8 @@ constexpr int kMostPacks = 8;  // of a thread, in registers
 
 template <typename T, GridKind kGrid, bool kZero>
 __device__ __forceinline__ Pack<T> quantized(Pack<T> pack, const RunScale<ScalarOps>& run,
-                                             const ElementGrid& grid) {
+                                             const ElementGrid& elements) {
+  const auto grid = grid_numbers<ScalarOps>(elements);
 #pragma unroll
   for (int i = 0; i < Pack<T>::kCount; ++i)
     pack.values[i] = value_of<ScalarOps, kZero>(
@@ -148,9 +149,11 @@ __global__ void __launch_bounds__(kThreads) given_pieces(const FusedJob job) {
     done = static_cast<int64_t>(packs) * Pack<T>::kCount;
   }
   for (int64_t i = done + threadIdx.x; i < place.count; i += kThreads)
-    store_one(value_of<ScalarOps, kZero>(
-                  element_of<ScalarOps, kGrid, kZero>(load_one(x + i), run, job.grid), run),
-              value + i);
+    store_one(
+        value_of<ScalarOps, kZero>(element_of<ScalarOps, kGrid, kZero>(
+                                       load_one(x + i), run, grid_numbers<ScalarOps>(job.grid)),
+                                   run),
+        value + i);
 }
 
 /// Runs of few packs with numbers that are given: a thread a pack.

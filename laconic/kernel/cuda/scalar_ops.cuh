@@ -29,6 +29,10 @@ struct ScalarOps {
   static __device__ __forceinline__ F absolute(F a) { return fabsf(a); }
   static __device__ __forceinline__ M greater(F a, F b) { return a > b; }
   static __device__ __forceinline__ M is_number(F a) { return a == a; }
+  static __device__ __forceinline__ F clamped(F x, F low, F high) {  // NaN stays NaN
+    x = x > high ? high : x;
+    return low > x ? low : x;
+  }
   static __device__ __forceinline__ F select(M mask, F yes, F no) { return mask ? yes : no; }
 
   static __device__ __forceinline__ I plus(I a, I b) { return a + b; }
@@ -36,7 +40,6 @@ struct ScalarOps {
   static __device__ __forceinline__ I bit_or(I a, I b) { return a | b; }
   static __device__ __forceinline__ I bit_and(I a, I b) { return a & b; }
   static __device__ __forceinline__ I bit_xor(I a, I b) { return a ^ b; }
-  static __device__ __forceinline__ I min_whole(I a, I b) { return a < b ? a : b; }
   static __device__ __forceinline__ I max_whole(I a, I b) { return a > b ? a : b; }
   static __device__ __forceinline__ M less_whole(I a, I b) { return a < b; }
   static __device__ __forceinline__ I sign_everywhere(I a) { return a >> 31; }

@@ -5,6 +5,7 @@
 #include <bit>
 #include <vector>
 
+#include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/fused/loops.h"
 
@@ -100,7 +101,7 @@ NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtreme
 at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
                              const at::Tensor& low_share, const at::Tensor& high_share) {
   BackwardJob job = job_of(what, extremes);
-  const at::Tensor result = at::empty(what.x.sizes(), what.x.options().requires_grad(false));
+  const at::Tensor result = fresh_like(what.x);
   job.input_gradient = result.mutable_data_ptr();
   job.low_share = numbers(low_share);
   job.high_share = numbers(high_share);

@@ -7,6 +7,7 @@
 // After foreach_target.h
 #include <hwy/cache_control.h>
 
+#include "laconic/kernel/fused/elements-inl.h"
 #include "laconic/kernel/fused/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,19 +30,21 @@ struct Sums {
   D d;
   const BackwardJob& job;
   RunScale<O> run;
+  GridOf<O> grid;
   hn::Vec<D> low_extreme, high_extreme;
   hn::Vec<D> scale = hn::Zero(D()), zero_point = scale, low = scale, high = scale;
 
   HWY_INLINE Sums(const BackwardJob& whole, const ScaleNumbers& numbers)
       : job(whole),
         run(run_scale<O>(numbers.scale, numbers.zero_point)),
+        grid(grid_numbers<O>(whole.grid)),
         low_extreme(O::set(numbers.low)),
         high_extreme(O::set(numbers.high)) {}
 
   HWY_INLINE void add(const T* x, const T* gradient) {
     const auto element = load(d, x);
     const auto parts =
-        gradient_of<O, kGrid, kZero>(element, load(d, gradient), run, job.grid, job.is_clipped);
+        gradient_of<O, kGrid, kZero>(element, load(d, gradient), run, grid, job.is_clipped);
     scale = hn::Add(scale, parts.scale);
     if constexpr (kZero) zero_point = hn::Add(zero_point, parts.zero_point);
     if (job.high == nullptr) return;
@@ -95,8 +98,8 @@ HWY_INLINE hn::Vec<D> input_gradient(D d, const BackwardJob& job, const ScaleNum
                                      const T* gradient) {
   using O = VectorOps<D>;
   const auto x = load(d, from);
-  auto result =
-      gradient_of<O, kGrid, kZero>(x, load(d, gradient), run, job.grid, job.is_clipped).input;
+  const GridOf<O> grid = grid_numbers<O>(job.grid);
+  auto result = gradient_of<O, kGrid, kZero>(x, load(d, gradient), run, grid, job.is_clipped).input;
   if (job.high == nullptr) return result;
   auto share = hn::Set(d, numbers.high_share);
   if (job.of_magnitude) {

@@ -3,13 +3,6 @@
 // declared) and a struct of operations `O`: O::F floats, O::I integers of 32 bits, O::M masks. All
 // results are those of correctly rounded single operations: nothing may be contracted or reordered.
 
-/// min(max(x, low), high); NaN stays NaN on every machine, which Min and Max do not promise.
-template <class O>
-LACONIC_MATH typename O::F clamped(typename O::F x, typename O::F low, typename O::F high) {
-  x = O::select(O::greater(x, high), high, x);
-  return O::select(O::greater(low, x), low, x);
-}
-
 /// The power of two of each number: 2^floor(log2 |x|); 0 for denormals, infinity for what is none.
 template <class O>
 LACONIC_MATH typename O::F power_of(typename O::F x) {
@@ -17,24 +10,35 @@ LACONIC_MATH typename O::F power_of(typename O::F x) {
 }
 
 /// x to the nearest number, half to even, whose step is `relative_step` of its own power of two,
-/// which counts as `lowest` at least. Nothing in between is inexact: a number beyond 2^22 steps has
-/// no smaller digits. What rounds to 0 becomes +0.
+/// which counts as `lowest` at least; |x| < 2^101. Nothing in between is inexact. What rounds to 0
+/// becomes +0.
 template <class O>
 LACONIC_MATH typename O::F rounded_float(typename O::F x, float lowest, float relative_step) {
-  constexpr int32_t kHighest = (127 + 100) << 23;  // a larger number has no step: it stays large
   const auto own = O::bit_and(O::bits(x), O::whole(0x7F800000));
-  const auto power =
-      O::floats(O::max_whole(O::min_whole(own, O::whole(kHighest)), O::bits(O::set(lowest))));
+  const auto power = O::floats(O::max_whole(own, O::bits(O::set(lowest))));
   const auto far = O::mul(power, O::set(0x1.8p23F * relative_step));
   return O::sub(O::add(x, far), far);
 }
 
-/// rounded_float to the numbers of a grid that is endless.
+/// An ElementGrid in registers.
+template <class F, class I>
+struct GridNumbers {
+  F low, high;
+  float lowest_power, relative_step;
+  I sign_kept;               ///< bits of small negative numbers that stay when they become 0
+  const ElementGrid* table;  ///< for tables
+};
 template <class O>
-LACONIC_MATH typename O::F rounded_minifloat(typename O::F x, const ElementGrid& grid) {
-  const auto rounded = rounded_float<O>(x, grid.lowest_power, grid.relative_step);
-  const auto sign = O::whole(grid.has_negative_zero ? INT32_MIN : 0);
-  return O::floats(O::bit_or(O::bits(rounded), O::bit_and(O::bits(x), sign)));
+using GridOf = GridNumbers<typename O::F, typename O::I>;
+
+template <class O>
+LACONIC_MATH GridOf<O> grid_numbers(const ElementGrid& grid) {
+  return {O::set(grid.low),
+          O::set(grid.high),
+          grid.lowest_power,
+          grid.relative_step,
+          O::whole(grid.has_negative_zero ? INT32_MIN : 0),
+          &grid};
 }
 
 template <class O>
@@ -46,30 +50,44 @@ LACONIC_MATH typename O::F table_element(typename O::F x, const ElementGrid& gri
   return O::select(O::is_number(x), element, x);
 }
 
-/// The nearest number of the grid as if it had no ends: a real number in units of the scale.
+/// The nearest number of a minifloat grid as if it had no ends, |x| < 2^101.
+template <class O>
+LACONIC_MATH typename O::F minifloat_element(typename O::F x, const GridOf<O>& grid) {
+  const auto rounded = rounded_float<O>(x, grid.lowest_power, grid.relative_step);
+  return O::floats(O::bit_or(O::bits(rounded), O::bit_and(O::bits(x), grid.sign_kept)));
+}
+
+/// The nearest number of the grid: of a real number in units of the scale.
 template <class O, GridKind kGrid>
-LACONIC_MATH typename O::F endless_element(typename O::F x, const ElementGrid& grid) {
-  if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, grid);
+LACONIC_MATH typename O::F nearest_element(typename O::F x, const GridOf<O>& grid) {
+  if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, *grid.table);
+  // The ends are elements, so it is the same before and after rounding; a minifloat needs it
+  // before.
+  if constexpr (kGrid == GridKind::kMinifloat)
+    return minifloat_element<O>(O::clamped(x, grid.low, grid.high), grid);
+  return O::clamped(O::round(x), grid.low, grid.high);
+}
+
+/// The same as if the grid had no ends. A minifloat's end at 2^100: it stays what is beyond.
+template <class O, GridKind kGrid>
+LACONIC_MATH typename O::F endless_element(typename O::F x, const GridOf<O>& grid) {
+  if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, *grid.table);
   if constexpr (kGrid == GridKind::kInteger) return O::round(x);
-  return rounded_minifloat<O>(x, grid);
+  const auto most = O::set(0x1p100F);
+  return minifloat_element<O>(O::clamped(x, O::sub(O::set(0.0F), most), most), grid);
 }
 
 /// What a gradient is multiplied by on its way from the endless element to the real number. The
 /// step of a minifloat grows with the number: element / number; below its normal numbers 1.
 template <class O, GridKind kGrid>
 LACONIC_MATH typename O::F slope_of(typename O::F element, typename O::F real,
-                                    const ElementGrid& grid) {
+                                    const GridOf<O>& grid) {
   const auto one = O::set(1.0F);
   if constexpr (kGrid != GridKind::kMinifloat) return one;
   const auto size = O::absolute(real);
   const auto infinity = O::floats(O::whole(0x7F800000));
   const auto slope = O::select(O::greater(infinity, size), O::div(element, real), one);
   return O::select(O::greater(O::set(grid.lowest_power), size), one, slope);
-}
-
-template <class O>
-LACONIC_MATH typename O::F inside_grid(typename O::F element, const ElementGrid& grid) {
-  return clamped<O>(element, O::set(grid.low), O::set(grid.high));
 }
 
 /// What belongs to one run, in every lane.
@@ -86,10 +104,10 @@ LACONIC_MATH RunScale<O> run_scale(float scale, float zero_point) {
 
 template <class O, GridKind kGrid, bool kZero>
 LACONIC_MATH typename O::F element_of(typename O::F x, const RunScale<O>& run,
-                                      const ElementGrid& grid) {
+                                      const GridOf<O>& grid) {
   auto real = O::divide(x, run.divisor);
   if constexpr (kZero) real = O::add(real, run.zero_point);
-  return inside_grid<O>(endless_element<O, kGrid>(real, grid), grid);
+  return nearest_element<O, kGrid>(real, grid);
 }
 
 template <class O, bool kZero>
@@ -106,13 +124,13 @@ struct ElementGradient {
 };
 template <class O, GridKind kGrid, bool kZero>
 LACONIC_MATH ElementGradient<O> gradient_of(typename O::F x, typename O::F gradient,
-                                            const RunScale<O>& run, const ElementGrid& grid,
+                                            const RunScale<O>& run, const GridOf<O>& grid,
                                             bool is_clipped) {
   const auto quotient = O::divide(x, run.divisor);
   auto real = quotient;
   if constexpr (kZero) real = O::add(real, run.zero_point);
   const auto endless = endless_element<O, kGrid>(real, grid);
-  auto units = inside_grid<O>(endless, grid);
+  auto units = O::clamped(endless, grid.low, grid.high);
   const auto changed = O::greater(O::absolute(O::sub(units, endless)), O::set(0.0F));
   if constexpr (kZero) units = O::sub(units, run.zero_point);
   const auto of_element = O::mul(gradient, run.scale);
@@ -166,9 +184,9 @@ LACONIC_MATH typename O::F restricted_power(typename O::F x, ScaleRestriction re
 template <class O>
 LACONIC_MATH typename O::F stored_scale(typename O::F x, ScaleRestriction restriction) {
   if (restriction == ScaleRestriction::kHalf)
-    return rounded_float<O>(clamped<O>(x, O::set(0x1p-14F), O::set(65504.0F)), 0x1p-14F, 0x1p-10F);
+    return rounded_float<O>(O::clamped(x, O::set(0x1p-14F), O::set(65504.0F)), 0x1p-14F, 0x1p-10F);
   // The mantissa of bfloat16 on the bits: its numbers reach beyond rounded_float.
-  const auto bits = O::bits(clamped<O>(x, O::set(0x1p-126F), O::set(0x1.FEp127F)));
+  const auto bits = O::bits(O::clamped(x, O::set(0x1p-126F), O::set(0x1.FEp127F)));
   const auto odd = O::bit_and(O::template shift_right<16>(bits), O::whole(1));
   return O::floats(
       O::bit_and(O::plus(bits, O::plus(odd, O::whole(0x7FFF))), O::whole(int32_t(0xFFFF0000))));
@@ -205,7 +223,7 @@ LACONIC_MATH typename O::F zero_point_of(typename O::F minimum, typename O::F sc
                                          const RangeRule& rule, const ElementGrid& grid) {
   const auto low = O::set(grid.low);
   const auto real = O::add(O::div(O::sub(O::set(-0.0F), minimum), scale), low);
-  return rule.zero_point == ZeroRule::kInteger ? clamped<O>(O::round(real), low, O::set(grid.high))
+  return rule.zero_point == ZeroRule::kInteger ? O::clamped(O::round(real), low, O::set(grid.high))
                                                : real;
 }
 

@@ -103,14 +103,16 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
     zero_point = at::empty({runs.scales()}, options);
   job.numbers = {data_of(scale), data_of(zero_point)};
   if (!find_by_pieces(job)) return false;
+  job.is_finite = true;
   if (job.value != nullptr) quantize_pieces(job);
   return true;
 }
 
 void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
-                    const at::Tensor& scale, const at::Tensor& zero_point,
-                    const at::Tensor& value) {
+                    const GivenNumbers& numbers, const at::Tensor& value) {
   FusedJob job = job_of(x, runs, grid, value);
+  job.is_finite = numbers.of_finite;
+  const auto& [scale, zero_point, unused] = numbers;
   // Read only: the loops of this kind do not write numbers.
   job.numbers = {
       const_cast<float*>(scale.const_data_ptr<float>()),

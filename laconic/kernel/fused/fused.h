@@ -27,10 +27,15 @@ struct FoundNumbers {
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers);
 
+/// Numbers that are there: [scales] float32, contiguous; an undefined zero point is none.
+struct GivenNumbers {
+  at::Tensor scale, zero_point;
+  bool of_finite = false;  ///< x is known to hold neither NaN nor infinity
+};
+
 /// (nearest element of (x / scale + zero_point) - zero_point) * scale into `value`; NaN stays NaN.
-/// @param scale, zero_point  [scales] float32, contiguous; an undefined zero point is none.
 void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
-                    const at::Tensor& scale, const at::Tensor& zero_point, const at::Tensor& value);
+                    const GivenNumbers& numbers, const at::Tensor& value);
 
 /// What a value was made of, and the gradient of it; all contiguous, x and gradient of one type.
 struct QuantizedRuns {

@@ -22,7 +22,8 @@ struct FusedJob {
   const void* x = nullptr;
   void* value = nullptr;  ///< nullptr: only numbers are found
   ElementType type = ElementType::kFloat;
-  bool streams = false;  ///< the value is not to stay in the cache
+  bool streams = false;    ///< the value is not to stay in the cache
+  bool is_finite = false;  ///< x is known to hold neither NaN nor infinity
   ScaleRuns runs;
   ElementGrid grid;
   RangeRule rule;

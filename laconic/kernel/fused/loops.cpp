@@ -10,6 +10,8 @@
 // After foreach_target.h
 #include <hwy/cache_control.h>
 
+#include "laconic/kernel/fused/elements-inl.h"
+#include "laconic/kernel/fused/extremes-inl.h"
 #include "laconic/kernel/fused/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -17,88 +19,21 @@ namespace laconic::kernel::HWY_NAMESPACE {
 
 using Wide = hn::ScalableTag<float>;
 using One = hn::CappedTag<float, 1>;
+using Grid = GridOf<VectorOps<Wide>>;
 
 /// Runs that are worked on together: their elements stay in the first cache between the two looks.
 inline constexpr int64_t kElementsTogether = 4096;
 inline constexpr int64_t kRunsTogether = 256;
 
+int64_t runs_together(int64_t elements) {
+  return std::clamp<int64_t>(kElementsTogether / elements, 1, kRunsTogether);
+}
+
 /// Keys of several runs side by side, and the numbers made of them.
 struct Together {
   HWY_ALIGN int32_t low[kRunsTogether], high[kRunsTogether], magnitude[kRunsTogether];
-  HWY_ALIGN float scale[kRunsTogether], zero_point[kRunsTogether];
+  HWY_ALIGN float scale[kRunsTogether], inverse[kRunsTogether], zero_point[kRunsTogether];
 };
-
-template <typename T>
-HWY_INLINE int32_t largest_magnitude(const T* HWY_RESTRICT x, int64_t count) {
-  using O = VectorOps<Wide>;
-  const Wide d;
-  const O::DI whole;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto first = hn::Zero(whole), second = first, third = first, fourth = first;
-  int64_t i = 0;
-  for (; i + 4 * lanes <= count; i += 4 * lanes) {
-    first = hn::Max(first, magnitude_bits<O>(load(d, x + i)));
-    second = hn::Max(second, magnitude_bits<O>(load(d, x + i + lanes)));
-    third = hn::Max(third, magnitude_bits<O>(load(d, x + i + 2 * lanes)));
-    fourth = hn::Max(fourth, magnitude_bits<O>(load(d, x + i + 3 * lanes)));
-  }
-  for (; i + lanes <= count; i += lanes) first = hn::Max(first, magnitude_bits<O>(load(d, x + i)));
-  const auto all = hn::Max(hn::Max(first, second), hn::Max(third, fourth));
-  int32_t largest = hn::GetLane(hn::MaxOfLanes(whole, all));
-  for (; i < count; ++i)
-    largest = std::max(largest, hn::GetLane(magnitude_bits<VectorOps<One>>(load(One(), x + i))));
-  return largest;
-}
-
-template <typename T>
-HWY_INLINE void extreme_keys(const T* HWY_RESTRICT x, int64_t count, int32_t& low, int32_t& high) {
-  using O = VectorOps<Wide>;
-  const Wide d;
-  const O::DI whole;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto key = [&](int64_t i) HWY_ATTR { return ordered_key<O>(O::bits(load(d, x + i))); };
-  auto low0 = hn::Set(whole, INT32_MAX), high0 = hn::Set(whole, INT32_MIN);
-  auto low1 = low0, high1 = high0;
-  int64_t i = 0;
-  for (; i + 2 * lanes <= count; i += 2 * lanes) {
-    const auto a = key(i), b = key(i + lanes);
-    low0 = hn::Min(low0, a), low1 = hn::Min(low1, b);
-    high0 = hn::Max(high0, a), high1 = hn::Max(high1, b);
-  }
-  for (; i + lanes <= count; i += lanes) {
-    const auto a = key(i);
-    low0 = hn::Min(low0, a), high0 = hn::Max(high0, a);
-  }
-  low = hn::GetLane(hn::MinOfLanes(whole, hn::Min(low0, low1)));
-  high = hn::GetLane(hn::MaxOfLanes(whole, hn::Max(high0, high1)));
-  for (; i < count; ++i) {
-    using S = VectorOps<One>;
-    const int32_t one = hn::GetLane(ordered_key<S>(S::bits(load(One(), x + i))));
-    low = std::min(low, one), high = std::max(high, one);
-  }
-}
-
-template <typename T, GridKind kGrid, bool kZero>
-HWY_INLINE void quantize_run(const T* HWY_RESTRICT x, int64_t count, float scale, float zero_point,
-                             const ElementGrid& grid, T* HWY_RESTRICT y, bool streams) {
-  using O = VectorOps<Wide>;
-  const Wide d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  streams = streams && reinterpret_cast<uintptr_t>(y) % (sizeof(T) * lanes) == 0;
-  const RunScale<O> run = run_scale<O>(scale, zero_point);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto element = element_of<O, kGrid, kZero>(load(d, x + i), run, grid);
-    store(d, value_of<O, kZero>(element, run), y + i, streams);
-  }
-  if (i == count) return;
-  using S = VectorOps<One>;
-  const RunScale<S> one = run_scale<S>(scale, zero_point);
-  for (; i < count; ++i) {
-    const auto element = element_of<S, kGrid, kZero>(load(One(), x + i), one, grid);
-    store(One(), value_of<S, kZero>(element, one), y + i, false);
-  }
-}
 
 /// Numbers of `count` runs whose keys stand in `all`; the arrays are read in whole vectors.
 HWY_INLINE bool numbers_together(const FusedJob& job, Together& all, int64_t count) {
@@ -121,54 +56,172 @@ HWY_INLINE bool numbers_together(const FusedJob& job, Together& all, int64_t cou
   return is_finite;
 }
 
-/// The part of `job` that its type decides.
+/// Reciprocals of the scales, and how to divide by all of them.
+HWY_INLINE DivideBy prepare_division(Together& all, int64_t count) {
+  const Wide d;
+  const Keys whole;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto one = hn::Set(d, 1.0F);
+  auto smallest = one, largest = one;
+  auto digits = hn::Zero(whole);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto counted =
+        hn::Lt(hn::Iota(d, static_cast<float>(i)), hn::Set(d, static_cast<float>(count)));
+    const auto scale = hn::IfThenElse(counted, hn::Load(d, all.scale + i), one);
+    hn::Store(hn::Div(one, scale), d, all.inverse + i);
+    smallest = hn::IfThenElse(hn::Gt(scale, smallest), smallest, scale);
+    largest = hn::IfThenElse(hn::Lt(scale, largest), largest, scale);
+    digits = hn::Or(digits, hn::And(hn::BitCast(whole, scale), hn::Set(whole, 0x007FFFFF)));
+  }
+  const auto is_quick = hn::And(hn::Gt(smallest, hn::Set(d, kSmallestQuick)),
+                                hn::Lt(largest, hn::Set(d, kLargestQuick)));
+  if (!hn::AllTrue(d, is_quick)) return DivideBy::kDivision;
+  if (hn::AllTrue(whole, hn::Eq(digits, hn::Zero(whole)))) return DivideBy::kPower;
+  return HWY_NATIVE_FMA ? DivideBy::kQuick : DivideBy::kDivision;
+}
+
+/// Elements that share a scale, and how far ahead of its use memory is asked for, in elements.
 template <typename T>
-struct Typed {
-  const FusedJob& job;
-  const T* x = static_cast<const T*>(job.x);
-  T* value = static_cast<T*>(job.value);
-
-  HWY_INLINE RangeKeys keys(int64_t begin, int64_t count) const {
-    RangeKeys keys;
-    if (job.rule.statistic == RangeStatistic::kAbsMax)
-      keys.magnitude = largest_magnitude(x + begin, count);
-    else
-      extreme_keys(x + begin, count, keys.low, keys.high);
-    return keys;
-  }
-
-  template <GridKind kGrid, bool kZero>
-  HWY_INLINE void quantize(int64_t begin, int64_t count, float scale, float zero_point) const {
-    quantize_run<T, kGrid, kZero>(x + begin, count, scale, zero_point, job.grid, value + begin,
-                                  job.streams);
-  }
+struct Run {
+  const T* HWY_RESTRICT x;
+  T* HWY_RESTRICT y;
+  int64_t count, ahead;
+  bool streams;
 };
+
+/// The loop that all time goes to.
+template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T>
+HWY_INLINE void quantize_run(const Run<T>& run, const RunScale<O>& scale, const Grid& grid) {
+  const Wide d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto value = [&](hn::Vec<Wide> x) HWY_ATTR {
+    return value_of<O, kZero>(element_of<O, kGrid, kZero>(x, scale, grid), scale);
+  };
+  const T* HWY_RESTRICT x = run.x;
+  T* HWY_RESTRICT y = run.y;
+  const bool streams = run.streams && reinterpret_cast<uintptr_t>(y) % (sizeof(T) * lanes) == 0;
+  int64_t i = 0;
+  if constexpr (hn::MaxLanes(d) > 1) {
+    for (; i + 2 * lanes <= run.count; i += 2 * lanes) {
+      const auto pair = load_pair(d, x + i);
+      if (run.ahead > 0) {
+        hwy::Prefetch(x + i + run.ahead);
+        if constexpr (sizeof(T) == 4) hwy::Prefetch(x + i + run.ahead + lanes);
+      }
+      store_pair<kAs>(d, Pair<Wide>{value(pair.first), value(pair.second)}, y + i, streams);
+    }
+  }
+  for (; i + lanes <= run.count; i += lanes) store<kAs>(d, value(load(d, x + i)), y + i, streams);
+}
+
+/// The last elements of a run, fewer than a vector.
+template <GridKind kGrid, bool kZero, typename T>
+void quantize_rest(const Run<T>& run, float scale, float zero_point, const ElementGrid& elements) {
+  using O = VectorOps<One>;
+  const RunScale<O> one = run_scale<O>(scale, zero_point);
+  const GridOf<O> grid = grid_numbers<O>(elements);
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  for (int64_t i = run.count / lanes * lanes; i < run.count; ++i) {
+    const auto element = element_of<O, kGrid, kZero>(load(One(), run.x + i), one, grid);
+    store(One(), value_of<O, kZero>(element, one), run.y + i, false);
+  }
+}
+
+/// Where runs lie that are worked on together, one after the other.
+struct Batch {
+  int64_t begin, count;  ///< first element; runs
+  int64_t ahead;
+};
+
+/// Quantizes runs whose numbers stand in `all`; run i has count_of(i) elements.
+template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T, class CountOf>
+HWY_INLINE void quantize_by(const FusedJob& job, const Together& all, const Batch& batch,
+                            const CountOf& count_of) {
+  const Grid grid = grid_numbers<VectorOps<Wide>>(job.grid);
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  Run<T> run{static_cast<const T*>(job.x) + batch.begin, static_cast<T*>(job.value) + batch.begin,
+             0, batch.ahead, job.streams};
+  for (int64_t i = 0; i < batch.count; ++i) {
+    run.count = count_of(i);
+    const RunScale<O> scale{O::set(all.scale[i]),
+                            O::set(all.zero_point[i]),
+                            {O::set(all.scale[i]), O::set(all.inverse[i]), false}};
+    quantize_run<O, kGrid, kZero, kAs>(run, scale, grid);
+    if (run.count % lanes != 0)
+      quantize_rest<kGrid, kZero>(run, all.scale[i], all.zero_point[i], job.grid);
+    run.x += run.count, run.y += run.count;
+  }
+}
+
+/// Whether bfloat16 has all elements, and so the values under a scale that is a power of two.
+template <GridKind kGrid>
+HWY_INLINE bool has_few_digits(const ElementGrid& grid) {
+  if (kGrid == GridKind::kInteger) return grid.low >= -256 && grid.high <= 256;
+  return kGrid == GridKind::kMinifloat && grid.relative_step >= 0x1p-7F;
+}
+
+template <GridKind kGrid, bool kZero, StoreAs kAs, typename T, class CountOf>
+HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batch& batch,
+                                  const CountOf& count_of) {
+  constexpr bool kFinite = kAs == StoreAs::kFinite;
+  const DivideBy by = prepare_division(all, batch.count);
+  if constexpr (kFinite && !kZero && kGrid != GridKind::kTable) {
+    if (by == DivideBy::kPower && has_few_digits<kGrid>(job.grid))
+      return quantize_by<VectorOps<Wide, DivideBy::kPower, true>, kGrid, kZero, StoreAs::kExact, T>(
+          job, all, batch, count_of);
+  }
+  if (by != DivideBy::kDivision && HWY_NATIVE_FMA)
+    return quantize_by<VectorOps<Wide, DivideBy::kQuick, kFinite>, kGrid, kZero, kAs, T>(
+        job, all, batch, count_of);
+  quantize_by<VectorOps<Wide, DivideBy::kDivision, kFinite>, kGrid, kZero, kAs, T>(job, all, batch,
+                                                                                   count_of);
+}
+
+/// Keys of runs into `all`.
+template <typename T, class CountOf>
+HWY_INLINE void keys_together(const FusedJob& job, Together& all, const Batch& batch,
+                              const CountOf& count_of) {
+  const auto* x = static_cast<const T*>(job.x) + batch.begin;
+  if (job.rule.statistic == RangeStatistic::kAbsMax)
+    return keys_of_runs<Magnitude, Largest>(x, batch.count, count_of, all.magnitude);
+  keys_of_runs<Order, Smallest>(x, batch.count, count_of, all.low);
+  keys_of_runs<Order, Largest>(x, batch.count, count_of, all.high);
+}
+
+/// Finds the numbers of runs of `count_of` elements and quantizes with them.
+template <typename T, GridKind kGrid, bool kZero, class CountOf>
+HWY_INLINE bool found_together(const FusedJob& job, Together& all, const Batch& batch,
+                               const CountOf& count_of) {
+  keys_together<T>(job, all, batch, count_of);
+  for (int64_t i = 0; i < batch.count; ++i) {
+    if (count_of(i) == job.runs.group) continue;  // else it counts as filled with zeros
+    all.low[i] = std::min(all.low[i], 0), all.high[i] = std::max(all.high[i], 0);
+  }
+  const bool is_finite = numbers_together(job, all, batch.count);
+  if (job.value != nullptr)
+    quantize_together<kGrid, kZero, StoreAs::kFinite, T>(job, all, batch, count_of);
+  return is_finite;
+}
 
 template <typename T, GridKind kGrid, bool kZero>
 bool found_runs(const FusedJob& job, int64_t first, int64_t last) {
-  const Typed<T> typed{job};
   const Places places(job.runs, 1);
-  const int64_t together =
-      std::clamp<int64_t>(kElementsTogether / job.runs.group, 1, kRunsTogether);
+  const int64_t together = runs_together(job.runs.group), group = job.runs.group;
   HWY_ALIGN Together all = {};
   bool is_finite = true;
   for (int64_t begin = first; begin < last; begin += together) {
-    const int64_t count = std::min(together, last - begin);
-    for (int64_t i = 0; i < count; ++i) {
-      const Place place = places[begin + i];
-      RangeKeys keys = typed.keys(place.begin, place.count);
-      if (place.count < job.runs.group) keys.add_zero();
-      all.low[i] = keys.low, all.high[i] = keys.high, all.magnitude[i] = keys.magnitude;
-    }
-    is_finite = numbers_together(job, all, count) && is_finite;
-    for (int64_t i = 0; i < count && job.value != nullptr; ++i) {
-      const Place place = places[begin + i];
-      typed.template quantize<kGrid, kZero>(place.begin, place.count, all.scale[i],
-                                            all.zero_point[i]);
-    }
-    if (job.numbers.scale != nullptr) std::copy_n(all.scale, count, job.numbers.scale + begin);
+    // The next runs are asked for while these are worked on.
+    const Batch batch{places[begin].begin, std::min(together, last - begin), together * group};
+    const auto some = [&](int64_t i) { return places[begin + i].count; };
+    const auto all_of_run = [&](int64_t) { return group; };
+    const bool finite = job.runs.length % group == 0
+                            ? found_together<T, kGrid, kZero>(job, all, batch, all_of_run)
+                            : found_together<T, kGrid, kZero>(job, all, batch, some);
+    is_finite = finite && is_finite;
+    if (job.numbers.scale != nullptr)
+      std::copy_n(all.scale, batch.count, job.numbers.scale + begin);
     if (job.numbers.zero_point != nullptr)
-      std::copy_n(all.zero_point, count, job.numbers.zero_point + begin);
+      std::copy_n(all.zero_point, batch.count, job.numbers.zero_point + begin);
   }
   if (job.streams) hwy::FlushStream();
   return is_finite;
@@ -176,13 +229,21 @@ bool found_runs(const FusedJob& job, int64_t first, int64_t last) {
 
 template <typename T, GridKind kGrid, bool kZero>
 void given_pieces(const FusedJob& job, int64_t first, int64_t last) {
-  const Typed<T> typed{job};
   const Places places(job.runs, job.runs.pieces_of_run());
-  for (int64_t i = first; i < last; ++i) {
-    const Place place = places[i];
-    const float zero_point = kZero ? job.numbers.zero_point[place.scale] : 0;
-    typed.template quantize<kGrid, kZero>(place.begin, place.count, job.numbers.scale[place.scale],
-                                          zero_point);
+  const int64_t together = runs_together(std::min(job.runs.group, ScaleRuns::kPiece));
+  HWY_ALIGN Together all = {};
+  for (int64_t begin = first; begin < last; begin += together) {
+    const Batch batch{places[begin].begin, std::min(together, last - begin), 0};
+    const auto count_of = [&](int64_t i) { return places[begin + i].count; };
+    for (int64_t i = 0; i < batch.count; ++i) {
+      const int64_t scale = places[begin + i].scale;
+      all.scale[i] = job.numbers.scale[scale];
+      if constexpr (kZero) all.zero_point[i] = job.numbers.zero_point[scale];
+    }
+    if (job.is_finite)
+      quantize_together<kGrid, kZero, StoreAs::kFinite, T>(job, all, batch, count_of);
+    else
+      quantize_together<kGrid, kZero, StoreAs::kAny, T>(job, all, batch, count_of);
   }
   if (job.streams) hwy::FlushStream();
 }
@@ -190,9 +251,16 @@ void given_pieces(const FusedJob& job, int64_t first, int64_t last) {
 template <typename T>
 void piece_keys(const FusedJob& job, int64_t first, int64_t last, RangeKeys* keys) {
   const Places places(job.runs, job.runs.pieces_of_run());
+  HWY_ALIGN Together all = {};
   for (int64_t i = first; i < last; ++i) {
-    const Place place = places[i];
-    keys[i] = place.count == 0 ? RangeKeys{} : Typed<T>{job}.keys(place.begin, place.count);
+    const Place at = places[i];
+    keys[i] = {};
+    if (at.count == 0) continue;
+    keys_together<T>(job, all, {at.begin, 1, 0}, [&](int64_t) { return at.count; });
+    if (job.rule.statistic == RangeStatistic::kAbsMax)
+      keys[i].magnitude = all.magnitude[0];
+    else
+      keys[i].low = all.low[0], keys[i].high = all.high[0];
   }
 }
 

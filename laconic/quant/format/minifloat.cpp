@@ -72,7 +72,8 @@ at::Tensor clamped(const MinifloatFormat& format, const at::Tensor& real, const 
                    const ElementRule& rule) {
   auto inside = apply_clamp(rule.gradient,
                             {rounded, rule.bounds.q_min, rule.bounds.q_max, real, rule.zero_point});
-  if (format.specials == FloatSpecials::kNegativeZero) inside = inside + 0;  // -0 becomes 0
+  if (!format.is_signed || format.specials == FloatSpecials::kNegativeZero)
+    inside = inside + 0;  // -0 becomes 0
   if (format.saturating) return inside;
   const auto plain = rounded.detach(), top = rule.bounds.q_max.detach();
   const bool infinite = format.specials == FloatSpecials::kIeee;

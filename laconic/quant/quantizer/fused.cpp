@@ -1,7 +1,6 @@
 #include "laconic/quant/quantizer/fused.h"
 
-#include <ATen/ops/empty.h>
-
+#include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/scale_runs.h"
 #include "laconic/quant/quantizer/fused_call.h"
@@ -46,8 +45,8 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
   const bool with_gradient = needs_gradient(x) || needs_gradient(parameters.scale) ||
                              needs_gradient(parameters.zero_point);
   if (with_gradient && !has_fused_gradient(*grid, *runs)) return std::nullopt;
-  const at::Tensor real = readable(x), room = at::empty(x.sizes(), real.options());
-  kernel::quantize_given(real, *runs, *grid, flat(parameters.scale), flat(parameters.zero_point),
+  const at::Tensor real = readable(x), room = kernel::fresh_like(real);
+  kernel::quantize_given(real, *runs, *grid, {flat(parameters.scale), flat(parameters.zero_point)},
                          room);
   const auto value = room.to(x.scalar_type());
   if (!with_gradient) return value;

@@ -64,7 +64,7 @@ std::optional<ElementGrid> minifloat_grid(const MinifloatFormat& format) {
   grid.high = static_cast<float>(high);
   grid.lowest_power = std::ldexp(1.0F, static_cast<int>(found.lowest_exponent));
   grid.relative_step = std::ldexp(1.0F, static_cast<int>(-format.mantissa_bits));
-  grid.has_negative_zero = format.specials != FloatSpecials::kNegativeZero;
+  grid.has_negative_zero = format.is_signed && format.specials != FloatSpecials::kNegativeZero;
   return grid;
 }
 

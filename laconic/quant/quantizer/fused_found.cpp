@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/quantizer/fused_call.h"
@@ -71,8 +72,9 @@ std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spe
   const auto parameters = call.quantizes_scales ? numbers_of_scales(call, spec, x, sizes)
                                                 : numbers_of_extremes(call, spec, x, sizes);
   if (parameters && value.defined())
-    kernel::quantize_given(x, call.runs, call.grid, flat(parameters->scale),
-                           flat(parameters->zero_point), value);
+    kernel::quantize_given(
+        x, call.runs, call.grid,
+        {flat(parameters->scale), flat(parameters->zero_point), /*of_finite=*/true}, value);
   return parameters;
 }
 
@@ -83,8 +85,6 @@ bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor&
   return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {});
 }
 
-at::Tensor room_for(const at::Tensor& x) { return at::empty(x.sizes(), x.options()); }
-
 }  // namespace
 
 bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value) {
@@ -92,7 +92,7 @@ bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::T
   if (!call || needs_gradient(x)) return false;
   const at::Tensor real = readable(x);
   const bool is_same = real.scalar_type() == value.scalar_type();
-  const at::Tensor room = is_same ? value : room_for(real);
+  const at::Tensor room = is_same ? value : kernel::fresh_like(real);
   if (!value_found(*call, spec, real, room, x.sizes())) return false;
   if (!is_same) value.copy_(room);
   return true;
@@ -101,7 +101,7 @@ bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::T
 std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor& x) {
   const auto call = fused_call(spec, x);
   if (!call) return std::nullopt;
-  const at::Tensor real = readable(x), value = room_for(real);
+  const at::Tensor real = readable(x), value = kernel::fresh_like(real);
   if (!needs_gradient(x)) {
     if (!value_found(*call, spec, real, value, x.sizes())) return std::nullopt;
     return value.to(x.scalar_type());
@@ -115,7 +115,7 @@ std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor&
 std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tensor& x) {
   const auto call = fused_call(spec, x);
   if (!call || needs_gradient(x)) return std::nullopt;
-  const at::Tensor real = readable(x), value = room_for(real);
+  const at::Tensor real = readable(x), value = kernel::fresh_like(real);
   const auto parameters = found(*call, spec, real, value, x.sizes());
   if (!parameters) return std::nullopt;
   return FusedResult{value.to(x.scalar_type()), *parameters};
@@ -130,7 +130,7 @@ std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Ten
   auto& grid = call->grid;
   const bool is_whole = grid.kind == kernel::GridKind::kInteger;
   grid.low = std::max(grid.low, is_whole ? 1.0F : grid.lowest_power * grid.relative_step);
-  const at::Tensor real = readable(scale), value = room_for(real);
+  const at::Tensor real = readable(scale), value = kernel::fresh_like(real);
   if (!value_found(*call, quantizer, real, value, scale.sizes())) return std::nullopt;
   return value;
 }

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <ATen/core/ATen_fwd.h>
+
+namespace laconic::kernel {
+
+/// Memory for a result: contiguous, of the shape, type and device of `x`, without gradient. Large
+/// ones are asked for in pages of 2 MiB where Linux gives such on demand (transparent_hugepage
+/// "madvise"): writing 64 MiB then waits for 32 pages, not for 16,384.
+at::Tensor fresh_like(const at::Tensor& x);
+
+}  // namespace laconic::kernel
