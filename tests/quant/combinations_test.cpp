@@ -206,5 +206,15 @@ TEST(Check, RefusesAMagnitudeWithAZeroPointNamingBoth) {
       {"bit_width 1", "narrow_range"});
 }
 
+TEST(Check, RefusesASpanOfCodesThatIsMoreThanFloatHolds) {
+  MinifloatFormat wide = e5m2();
+  wide.exponent_bits = 8;
+  EXPECT_NO_THROW(QuantSpec{}.let(wide));
+  expect_error<c10::ValueError>([&] { QuantSpec{}.let(wide, MinMax{}, FloatZeroPoint{}); },
+                                {"zero point float", "e8m2", "span", "largest_code"});
+  expect_error<c10::ValueError>([&] { QuantSpec{}.let(wide, Threshold::kCodeCount); },
+                                {"threshold code_count", "e8m2", "span", "largest_code"});
+}
+
 }  // namespace
 }  // namespace laconic

@@ -109,6 +109,15 @@ TEST(Fused, GradientsToGivenParametersAreThoseOfTheComposedPath) {
   }
 }
 
+TEST(Fused, ShortGroupsCountAsFilledWithZerosWhateverTheScale) {
+  const auto x = at::randn({2, 3, 50}).abs().neg() - 1;
+  for (const Restriction& restriction : {Restriction(AnyFloat{}), Restriction(LogFloat{})}) {
+    const auto scale = StatisticScale{MinMax{.include_zero = false}, restriction};
+    expect_found_as_composed(
+        QuantSpec{}.let(PerGroup{.axis = 2, .group_size = 48, .pad = true}, Scale(scale)), x);
+  }
+}
+
 TEST(Fused, TiedExtremesShareTheGradient) {
   const auto x = at::tensor({3.0F, -3.0F, 1.0F, 3.0F}).repeat({8}), weight = at::arange(32.0F);
   for (const auto& spec : {QuantSpec{}.let(IntFormat{.bit_width = 3}),

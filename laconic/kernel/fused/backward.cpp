@@ -78,7 +78,10 @@ RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_
   std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces()));
   for_pieces(
       runs, [&](int64_t first, int64_t last) { find_piece_keys(job, first, last, pieces.data()); });
-  const auto keys = sums_of_scales(runs, pieces);
+  auto keys = sums_of_scales(runs, pieces);
+  if (runs.length % runs.group != 0)  // short runs are filled with zeros
+    for (int64_t i = runs.groups() - 1; i < runs.scales(); i += runs.groups())
+      keys[static_cast<size_t>(i)].add_zero();
   if (of_magnitude)
     return {{}, column(keys, x, [](auto& k) { return std::bit_cast<float>(k.magnitude); }), true};
   return {column(keys, x, [](auto& k) { return float_of_key(k.low); }),
@@ -107,6 +110,22 @@ at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& ext
   job.high_share = numbers(high_share);
   for_pieces(what.runs,
              [&](int64_t first, int64_t last) { write_input_gradients(job, first, last); });
+  return result;
+}
+
+bool knows_found_gradient(const ScaleRuns& runs, const RangeRule& rule) {
+  return rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone &&
+         runs.period == runs.rows && runs.length % runs.group == 0 &&
+         runs.group <= ScaleRuns::kPiece;
+}
+
+at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule) {
+  BackwardJob job = job_of(what, {});
+  job.rule = rule;
+  const at::Tensor result = fresh_like(what.x);
+  job.input_gradient = result.mutable_data_ptr();
+  at::parallel_for(0, what.runs.runs(), std::max<int64_t>(1, kGrain / what.runs.group),
+                   [&](int64_t first, int64_t last) { write_found_gradients(job, first, last); });
   return result;
 }
 

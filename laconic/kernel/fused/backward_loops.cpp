@@ -8,10 +8,14 @@
 #include <hwy/cache_control.h>
 
 #include "laconic/kernel/fused/elements-inl.h"
+#include "laconic/kernel/fused/extremes-inl.h"
 #include "laconic/kernel/fused/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {
+
+using Wide = hn::ScalableTag<float>;
+using One = hn::CappedTag<float, 1>;
 
 /// The numbers of one scale.
 struct ScaleNumbers {
@@ -63,32 +67,35 @@ struct Sums {
   }
 };
 
-using Wide = hn::ScalableTag<float>;
-using One = hn::CappedTag<float, 1>;
-
 template <typename T, GridKind kGrid, bool kZero>
-void sum_pieces(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums) {
+HWY_INLINE GradientSums sums_of(const BackwardJob& job, const Place& place,
+                                const ScaleNumbers& numbers) {
   constexpr int64_t kTogether = 1024;
   const auto* x = static_cast<const T*>(job.x);
   const auto* gradient = static_cast<const T*>(job.gradient);
   const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  Sums<Wide, T, kGrid, kZero> wide(job, numbers);
+  int64_t i = place.begin;
+  const int64_t end = place.begin + place.count;
+  GradientSums total;
+  while (i + lanes <= end) {
+    const int64_t stop = std::min(end, i + kTogether);
+    for (; i + lanes <= stop; i += lanes) wide.add(x + i, gradient + i);
+    wide.move_to(total);
+  }
+  if (i == end) return total;
+  Sums<One, T, kGrid, kZero> one(job, numbers);
+  for (; i < end; ++i) one.add(x + i, gradient + i);
+  one.move_to(total);
+  return total;
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+void sum_pieces(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums) {
   const Places places(job.runs, job.runs.pieces_of_run());
   for (int64_t piece = first; piece < last; ++piece) {
     const Place place = places[piece];
-    const ScaleNumbers numbers = numbers_of(job, place.scale);
-    Sums<Wide, T, kGrid, kZero> wide(job, numbers);
-    int64_t i = place.begin;
-    const int64_t end = place.begin + place.count;
-    GradientSums total;
-    while (i + lanes <= end) {
-      const int64_t stop = std::min(end, i + kTogether);
-      for (; i + lanes <= stop; i += lanes) wide.add(x + i, gradient + i);
-      wide.move_to(total);
-    }
-    Sums<One, T, kGrid, kZero> one(job, numbers);
-    for (; i < end; ++i) one.add(x + i, gradient + i);
-    one.move_to(total);
-    sums[piece] = total;
+    sums[piece] = sums_of<T, kGrid, kZero>(job, place, numbers_of(job, place.scale));
   }
 }
 
@@ -115,29 +122,78 @@ HWY_INLINE hn::Vec<D> input_gradient(D d, const BackwardJob& job, const ScaleNum
 }
 
 template <typename T, GridKind kGrid, bool kZero>
-void write_pieces(const BackwardJob& job, int64_t first, int64_t last) {
+HWY_INLINE void write_gradients(const BackwardJob& job, const Place& place,
+                                const ScaleNumbers& numbers) {
   const auto* x = static_cast<const T*>(job.x);
   const auto* gradient = static_cast<const T*>(job.gradient);
   auto* result = static_cast<T*>(job.input_gradient);
   const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  const auto run = run_scale<VectorOps<Wide>>(numbers.scale, numbers.zero_point);
+  int64_t i = place.begin;
+  const int64_t end = place.begin + place.count;
+  const bool streams =
+      job.streams && reinterpret_cast<uintptr_t>(result + i) % (sizeof(T) * lanes) == 0;
+  for (; i + lanes <= end; i += lanes)
+    store(Wide(),
+          input_gradient<Wide, T, kGrid, kZero>(Wide(), job, numbers, run, x + i, gradient + i),
+          result + i, streams);
+  const auto one = run_scale<VectorOps<One>>(numbers.scale, numbers.zero_point);
+  for (; i < end; ++i)
+    store(One(),
+          input_gradient<One, T, kGrid, kZero>(One(), job, numbers, one, x + i, gradient + i),
+          result + i, false);
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+void write_pieces(const BackwardJob& job, int64_t first, int64_t last) {
   const Places places(job.runs, job.runs.pieces_of_run());
   for (int64_t piece = first; piece < last; ++piece) {
     const Place place = places[piece];
-    const ScaleNumbers numbers = numbers_of(job, place.scale);
-    const auto run = run_scale<VectorOps<Wide>>(numbers.scale, numbers.zero_point);
-    int64_t i = place.begin;
-    const int64_t end = place.begin + place.count;
-    const bool streams =
-        job.streams && reinterpret_cast<uintptr_t>(result + i) % (sizeof(T) * lanes) == 0;
-    for (; i + lanes <= end; i += lanes)
-      store(Wide(),
-            input_gradient<Wide, T, kGrid, kZero>(Wide(), job, numbers, run, x + i, gradient + i),
-            result + i, streams);
-    const auto one = run_scale<VectorOps<One>>(numbers.scale, numbers.zero_point);
-    for (; i < end; ++i)
-      store(One(),
-            input_gradient<One, T, kGrid, kZero>(One(), job, numbers, one, x + i, gradient + i),
-            result + i, false);
+    write_gradients<T, kGrid, kZero>(job, place, numbers_of(job, place.scale));
+  }
+  if (job.streams) hwy::FlushStream();
+}
+
+/// Slope of a scale to the largest magnitude that it was found of. A scale that is a power of two
+/// follows its logarithm.
+HWY_INLINE float slope_of_scale(const RangeRule& rule, float scale, float largest) {
+  switch (rule.restriction) {
+    case ScaleRestriction::kAny:
+    case ScaleRestriction::kHalf:
+    case ScaleRestriction::kBfloat16:
+      return 1 / rule.threshold;
+    case ScaleRestriction::kPowerFloor:
+    case ScaleRestriction::kPowerCeil:
+    case ScaleRestriction::kPowerNearest:
+    case ScaleRestriction::kE8m0Floor:
+    case ScaleRestriction::kE8m0Ceil:
+    case ScaleRestriction::kE8m0Nearest:
+      return scale / std::max(largest, rule.minimum);
+  }
+  return 0;
+}
+
+template <typename T, GridKind kGrid>
+void write_found(const BackwardJob& job, int64_t first, int64_t last) {
+  constexpr int64_t kRuns = 256, kElements = 4096;  // they stay in the first cache
+  const int64_t group = job.runs.group, together = std::clamp<int64_t>(kElements / group, 1, kRuns);
+  HWY_ALIGN int32_t keys[kRuns];
+  BackwardJob of_run = job;
+  of_run.of_magnitude = true;
+  for (int64_t begin = first; begin < last; begin += together) {
+    const int64_t count = std::min(together, last - begin);
+    keys_of_runs<Magnitude, Largest>(
+        static_cast<const T*>(job.x) + begin * group, count, [&](int64_t) { return group; }, keys);
+    for (int64_t i = 0; i < count; ++i) {
+      const Place place{(begin + i) * group, group, begin + i};
+      ScaleNumbers numbers{job.scale[begin + i], 0, 0, std::bit_cast<float>(keys[i]), 0, 0};
+      of_run.high = &numbers.high;
+      const GradientSums sums = sums_of<T, kGrid, false>(of_run, place, numbers);
+      numbers.high_share = static_cast<float>(sums.scale) *
+                           slope_of_scale(job.rule, numbers.scale, numbers.high) /
+                           static_cast<float>(sums.high);
+      write_gradients<T, kGrid, false>(of_run, place, numbers);
+    }
   }
   if (job.streams) hwy::FlushStream();
 }
@@ -170,6 +226,12 @@ void any_write_pieces(const BackwardJob& job, int64_t first, int64_t last) {
   });
 }
 
+void any_write_found(const BackwardJob& job, int64_t first, int64_t last) {
+  for_kind(job, [&]<typename T, GridKind kGrid, bool kZero>() {
+    if constexpr (!kZero) write_found<T, kGrid>(job, first, last);
+  });
+}
+
 }  // namespace laconic::kernel::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -179,11 +241,15 @@ namespace {
 
 HWY_EXPORT(any_sum_pieces);
 HWY_EXPORT(any_write_pieces);
+HWY_EXPORT(any_write_found);
 
 }  // namespace
 
 void sum_piece_gradients(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums) {
   HWY_DYNAMIC_DISPATCH(any_sum_pieces)(job, first, last, sums);
+}
+void write_found_gradients(const BackwardJob& job, int64_t first, int64_t last) {
+  HWY_DYNAMIC_DISPATCH(any_write_found)(job, first, last);
 }
 void write_input_gradients(const BackwardJob& job, int64_t first, int64_t last) {
   HWY_DYNAMIC_DISPATCH(any_write_pieces)(job, first, last);

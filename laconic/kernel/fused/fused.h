@@ -65,4 +65,12 @@ NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtreme
 at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
                              const at::Tensor& low_share, const at::Tensor& high_share);
 
+/// Whether `gradient_of_found` knows it: runs of scales of their own, found of magnitudes, that fit
+/// the cache; no zero points.
+bool knows_found_gradient(const ScaleRuns& runs, const RangeRule& rule);
+
+/// All in one look at memory: gradient of x through its codes and through the scales that the rule
+/// found of it.
+at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule);
+
 }  // namespace laconic::kernel

@@ -51,6 +51,9 @@ struct BackwardJob {
   const float *scale = nullptr, *zero_point = nullptr;  ///< [scales]; nullptr: no zero point
   // The extremes of each scale, and what each element that equals one is given in the end:
   // [scales]; nullptr: none. Of magnitudes only `high`: |x| = high, times the sign of x.
+  // Where the largest magnitudes are found by the loop that goes by runs, `rule` makes scales of
+  // them.
+  RangeRule rule;
   bool of_magnitude = false;
   const float *low = nullptr, *high = nullptr, *low_share = nullptr, *high_share = nullptr;
 };

@@ -82,6 +82,11 @@ struct DynamicFunction : torch::autograd::Function<DynamicFunction> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const QuantizedRuns what = quantized_runs(context, gradients[0]);
     const auto whole = recorded(context);
+    const auto& rule = whole->call.rule;
+    if (rule && !whole->call.quantizes_scales && kernel::knows_found_gradient(what.runs, *rule)) {
+      const at::Tensor result = kernel::gradient_of_found(what, *rule);
+      return {result.to(gradients[0].scalar_type()), at::Tensor(), at::Tensor()};
+    }
     const RunExtremesOf extremes =
         kernel::find_extremes(what.x, what.runs, whole->call.of_magnitude);
     const auto numbers = kernel::gradients_of_numbers(what, extremes);

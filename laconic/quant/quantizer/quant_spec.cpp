@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <optional>
 
 #include "laconic/base/variant.h"
@@ -130,6 +131,20 @@ void check_zero_point(const QuantSpec& spec, const StatisticScale& scale) {
                     ". Choose min_max, percentile_interval, mse or hqo, or zero_point none.");
 }
 
+// All codes from the smallest to the largest may be more than float32 holds.
+void check_span(const QuantSpec& spec, const StatisticScale& scale) {
+  if (!std::holds_alternative<MinifloatFormat>(spec.format)) return;
+  const bool symmetric = std::holds_alternative<NoZeroPoint>(spec.zero_point);
+  const double span =
+      threshold_code(symmetric ? scale.threshold : Threshold::kCodeCount, spec.format);
+  TORCH_CHECK_VALUE(span <= std::numeric_limits<float>::max(), "[scale] ",
+                    symmetric ? "the threshold code_count"
+                              : "the zero point " + std::string(name_of(spec.zero_point)),
+                    " contradicts the format ", describe(spec.format),
+                    ", whose numbers span more than float32 holds. Choose threshold largest_code "
+                    "without a zero point, or fewer exponent_bits.");
+}
+
 void check_own_parts(const QuantSpec& spec) {
   const auto check_part = [](const auto& variant) {
     std::visit([](const auto& kind) { check_custom(kind); }, variant);
@@ -200,6 +215,7 @@ void check_scale(const QuantSpec& spec, const StatisticScale& scale) {
                     "[scale] the statistic signed_absmax can be negative, the restriction ",
                     name_of(scale.restriction), " cannot. Choose absmax or another restriction.");
   check_zero_point(spec, scale);
+  check_span(spec, scale);
   check_scale_quantizer(scale);
   TORCH_CHECK_VALUE(!std::holds_alternative<AbsMaxAverage>(scale.statistic) ||
                         std::holds_alternative<PerTensor>(spec.granularity),
