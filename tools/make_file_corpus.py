@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the seeds of the fuzzers of file formats: tests/fuzz/corpus/{safetensors,gguf}. Needs nothing but Python."""
+"""Makes seeds of fuzzers: tests/fuzz/corpus/{safetensors,gguf,quantizer}. Needs nothing but Python."""
 import json
 import pathlib
 import struct
@@ -32,6 +32,12 @@ def entry(dtype, shape, begin, end):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
+def quantized(spec, rows, columns, wild=0, dtype=0):
+    """Choices in the order in which tests/fuzz/quantizer_fuzz.cpp makes them: the spec's, then the tensor's."""
+    numbers = [(i * 37 + i // 7) % 256 for i in range(2 * (rows + 1) * (columns + 1))]
+    return bytes([*spec, 1, rows, columns, wild, *numbers, dtype])
+
+
 SEEDS = {
     "safetensors/empty": safetensors({}),
     "safetensors/two": safetensors({"__metadata__": {"format": "pt"}, "a": entry("F32", [2, 1], 0, 8),
@@ -46,6 +52,10 @@ SEEDS = {
     "gguf/values": gguf([pair(str(kind), kind, bytes(size)) for kind, size in
                          [(0, 1), (1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 1), (8, 8), (10, 8), (11, 8), (12, 8)]],
                         []),
+    "quantizer/mxfp4": quantized([0, 0, 2, 4, 0, 2, 1, 3, 1, 31, 0, 5, 0], 3, 63),
+    "quantizer/nvfp4": quantized([0, 3, 0, 5, 0, 0, 1, 1, 0, 5, 0, 0, 0, 2, 1, 3, 1, 15, 0, 5, 1], 3, 127),
+    "quantizer/uint4": quantized([1, 1, 1, 1, 3, 0, 0, 3, 0, 0, 3, 1, 63, 1, 0, 0], 1, 99, wild=1, dtype=2),
+    "quantizer/e4m3": quantized([0, 5, 0, 0, 1, 1, 0, 5, 0], 3, 129, wild=1, dtype=3),
     "gguf/nested": gguf([pair("n", 9, struct.pack("<iQ", 9, 1) + struct.pack("<iQ", 5, 2) + bytes(8))], []),
 }
 

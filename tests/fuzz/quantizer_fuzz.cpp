@@ -1,0 +1,156 @@
+// Any bytes as a quantizer and a tensor: a clear error, or the fused path gives what the composed
+// path gives, bit for bit.
+#include <ATen/ATen.h>
+
+#include <bit>
+#include <cmath>
+#include <span>
+
+#include "laconic/quant/quantizer/fused.h"
+#include "laconic/quant/quantizer/range.h"
+
+namespace laconic {
+namespace {
+
+/// The bytes as choices; zeros when there are no more.
+class Choices {
+ public:
+  Choices(const uint8_t* data, size_t size) : data_(data), left_(size) {}
+  uint8_t byte() {
+    if (left_ == 0) return 0;
+    --left_;
+    return *data_++;
+  }
+  int64_t within(int64_t low, int64_t high) { return low + byte() % (high - low + 1); }
+  bool flag() { return byte() % 2 != 0; }
+  double positive() { return std::ldexp(1.0 + byte() / 256.0, static_cast<int>(within(-80, 80))); }
+
+ private:
+  const uint8_t* data_;
+  size_t left_;
+};
+
+Format format(Choices& choices) {
+  switch (choices.within(0, 4)) {
+    case 0:
+      return IntFormat{choices.within(1, 16), choices.flag(), choices.flag()};
+    case 1:
+      return choices.flag() ? e4m3() : e5m2();
+    case 2:
+      return choices.flag() ? e2m1() : e2m3();
+    case 3:
+      return named_formats()[choices.byte() % named_formats().size()].second;
+    default: {
+      MinifloatFormat any{.exponent_bits = choices.within(1, 8),
+                          .mantissa_bits = choices.within(0, 10)};
+      if (choices.flag()) any.exponent_bias = choices.within(-40, 40);
+      any.specials = static_cast<FloatSpecials>(choices.within(0, 3));
+      any.saturating = choices.within(0, 7) != 0;
+      any.is_signed = choices.within(0, 3) != 0;
+      any.subnormals = any.is_signed || choices.flag();
+      return any;
+    }
+  }
+}
+
+Granularity granularity(Choices& choices) {
+  switch (choices.within(0, 4)) {
+    case 0:
+      return PerTensor{};
+    case 1:
+      return PerToken{};
+    case 2:
+      return PerChannel{.axis = choices.within(-3, 2)};
+    default:
+      return PerGroup{choices.within(-2, 1), choices.within(1, 64), choices.flag()};
+  }
+}
+
+QuantSpec quantizer(Choices& choices, int depth);
+
+Restriction restriction(Choices& choices, int depth) {
+  switch (choices.within(0, 5)) {
+    case 0:
+      return PowerOfTwo{static_cast<PowerRounding>(choices.within(0, 2))};
+    case 1:
+      return StoredAs{choices.flag() ? at::kHalf : at::kBFloat16};
+    case 2: {
+      QuantSpec powers{.format = e8m0(), .scale = ConstantScale{}};
+      const Rounding roundings[] = {Floor{}, Ceil{}, HalfEven{}};
+      powers.rounding = roundings[choices.within(0, 2)];
+      return QuantizedBy{powers};
+    }
+    case 3:
+      if (depth < 2) return QuantizedBy{quantizer(choices, depth + 1)};
+      return SignedFloat{};
+    case 4:
+      return choices.flag() ? Restriction(LogFloat{}) : Restriction(SignedFloat{});
+    default:
+      return AnyFloat{};
+  }
+}
+
+QuantSpec quantizer(Choices& choices, int depth) {
+  StatisticScale scale;
+  if (choices.flag()) scale.statistic = MinMax{.include_zero = choices.flag()};
+  scale.restriction = restriction(choices, depth);
+  scale.threshold = static_cast<Threshold>(choices.within(0, 4));
+  if (choices.flag()) scale.minimum = choices.positive();
+  QuantSpec spec{.format = format(choices), .granularity = granularity(choices), .scale = scale};
+  const int64_t zero_point = choices.within(0, 5);
+  if (zero_point == 0) spec.zero_point = IntegerZeroPoint{};
+  if (zero_point == 1) spec.zero_point = FloatZeroPoint{};
+  if (choices.flag()) spec.gradient = Clipped{};
+  return spec;
+}
+
+at::Tensor tensor(Choices& choices) {
+  const auto x = at::zeros({choices.within(1, 4), choices.within(1, 130)});
+  const bool is_wild = choices.flag();
+  for (float& number : std::span(x.mutable_data_ptr<float>(), static_cast<size_t>(x.numel()))) {
+    const uint32_t first = choices.byte(), second = choices.byte();
+    number = is_wild ? std::bit_cast<float>(first << 24 | second << 16 | (second & 1) * 0xFFFF)
+                     : std::ldexp(static_cast<float>(static_cast<int8_t>(first)),
+                                  static_cast<int>(second % 24) - 16);
+  }
+  const at::ScalarType types[] = {at::kFloat, at::kFloat, at::kBFloat16, at::kHalf};
+  return x.to(types[choices.within(0, 3)]);
+}
+
+void expect_same(const at::Tensor& found, const at::Tensor& expected) {
+  if (found.defined() != expected.defined()) __builtin_trap();
+  if (!found.defined()) return;
+  if (found.sizes() != expected.sizes() || found.scalar_type() != expected.scalar_type())
+    __builtin_trap();
+  const auto same = found.eq(expected).logical_and(found.signbit().eq(expected.signbit()));
+  const auto nan = found.isnan().logical_and(expected.isnan());
+  if (!same.logical_or(nan).all().item<bool>()) __builtin_trap();
+}
+
+void compare(const QuantSpec& spec, const at::Tensor& x, double factor) {
+  const auto found = fused_quantize(spec, x);
+  if (!found) return;
+  const auto parameters = parameters_of_range(spec, find_range(spec, x.to(at::kFloat)),
+                                              scale_shape(x.sizes(), spec.granularity));
+  expect_same(found->parameters.scale, parameters.scale);
+  expect_same(found->parameters.zero_point, parameters.zero_point);
+  expect_same(found->value, fake_quantize_composed(spec, x, parameters));
+  const QuantParameters other{parameters.scale * factor, parameters.zero_point};
+  const auto given = fused_fake_quantize(spec, x, other);
+  if (given) expect_same(*given, fake_quantize_composed(spec, x, other));
+}
+
+}  // namespace
+}  // namespace laconic
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  laconic::Choices choices(data, size);
+  const auto spec = laconic::quantizer(choices, 0);
+  const double factor = choices.flag() ? 1 : choices.positive();
+  try {
+    laconic::check(spec);
+    laconic::compare(spec, laconic::tensor(choices), factor);
+  } catch (const c10::Error&) {
+  }
+  return 0;
+}
