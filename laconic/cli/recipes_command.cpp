@@ -18,12 +18,18 @@ namespace laconic {
 namespace {
 
 template <typename Variant>
-nlohmann::json part_names(const QuantParts& own) {
+nlohmann::json our_names() {
   auto names = nlohmann::json::array();
   for_each_part<Variant>([&](auto part) { names.push_back(part.kName); });
   if constexpr (std::is_same_v<Variant, Format>) {
     for (const auto& [name, format] : named_formats()) names.push_back(name);
   }
+  return names;
+}
+
+template <typename Variant>
+nlohmann::json part_names(const QuantParts& own) {
+  auto names = our_names<Variant>();
   for (const auto& part : parts_of<Variant>(own)) names.push_back(part.name);
   return names;
 }
@@ -36,7 +42,9 @@ nlohmann::json quantizer_words(const QuantParts& own) {
           {"restriction", part_names<Restriction>(own)},
           {"zero_point", part_names<ZeroPoint>(own)},
           {"rounding", part_names<Rounding>(own)},
-          {"gradient", part_names<Gradient>(own)}};
+          {"gradient", part_names<Gradient>(own)},
+          {"zero_point_minimum", our_names<Minimum>()},
+          {"bit_width", our_names<BitWidth>()}};
 }
 
 std::string padded(std::string text, size_t width) {
@@ -45,7 +53,7 @@ std::string padded(std::string text, size_t width) {
 }
 
 void print_quantizers(const Session& session) {
-  constexpr size_t kWidth = 16;
+  constexpr size_t kWidth = 20;
   const nlohmann::json words = quantizer_words(session.parts.quantizers);
   auto methods = nlohmann::json::array();
   for (const Solver& solver : solvers()) {

@@ -201,23 +201,27 @@ at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const Affin
 
 at::Tensor squared_errors_of_runs(const at::Tensor& x, const at::Tensor& importance,
                                   const ScaleRuns& runs, const AffineCodes& codes) {
-  const int64_t pieces = pieces_of_run(runs), scales = runs.scales();
-  std::vector<double> parts(static_cast<size_t>(scales * pieces), 0.0);
+  const int64_t pieces = pieces_of_run(runs), scales = runs.scales(),
+                candidates = codes.scale.size(0);
+  std::vector<double> parts(static_cast<size_t>(candidates * scales * pieces), 0.0);
   const float* in = x.const_data_ptr<float>();
   const float* weights = importance.defined() ? importance.const_data_ptr<float>() : nullptr;
   const AffineTable table(codes);
   const auto run = &HWY_DYNAMIC_DISPATCH(run_squared_error);
   for_each_piece(runs, [&](const Piece& piece) {
-    parts[static_cast<size_t>(piece.scale * pieces + piece.index)] =
-        run(in + piece.begin, weights != nullptr ? weights + piece.begin : nullptr, piece.count,
-            table[piece.scale]);
+    const float* weight = weights != nullptr ? weights + piece.begin : nullptr;
+    for (int64_t i = 0; i < candidates; ++i) {
+      const int64_t place = i * scales + piece.scale;
+      parts[static_cast<size_t>(place * pieces + piece.index)] =
+          run(in + piece.begin, weight, piece.count, table[place]);
+    }
   });
-  const at::Tensor result = at::empty({scales}, x.options());
+  const at::Tensor result = at::empty({candidates, scales}, x.options());
   float* out = result.mutable_data_ptr<float>();
-  for (int64_t scale = 0; scale < scales; ++scale) {
+  for (int64_t place = 0; place < candidates * scales; ++place) {
     double sum = 0;
-    for (int64_t i = 0; i < pieces; ++i) sum += parts[static_cast<size_t>(scale * pieces + i)];
-    out[scale] = static_cast<float>(sum);
+    for (int64_t i = 0; i < pieces; ++i) sum += parts[static_cast<size_t>(place * pieces + i)];
+    out[place] = static_cast<float>(sum);
   }
   return result;
 }

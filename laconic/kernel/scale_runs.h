@@ -18,9 +18,11 @@ struct AffineCodes {
 /// The codes as int8 (q_min < 0) or uint8; q_max - q_min < 256, `x` finite.
 at::Tensor codes_of_runs(const at::Tensor& x, const ScaleRuns& runs, const AffineCodes& codes);
 
-/// sum of importance * (fake_quantize(x) - x)^2 of every scale: [scales] float32, summed in double.
+/// sum of importance * (fake_quantize(x) - x)^2 of every scale, for each of some candidates of the
+/// scales: [candidates, scales] float32, summed in double. `x` is read once from memory for all.
 /// @param importance  >= 0, as `x`; or undefined: ones.
-/// @param runs  every row has scales of its own.
+/// @param runs   every row has scales of its own.
+/// @param codes  scale and zero point [candidates, scales].
 at::Tensor squared_errors_of_runs(const at::Tensor& x, const at::Tensor& importance,
                                   const ScaleRuns& runs, const AffineCodes& codes);
 

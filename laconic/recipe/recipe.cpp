@@ -129,7 +129,25 @@ std::optional<QuantSpec> read_spec(MappingReader& reader, const std::string& key
 
 // What a spec may be depends on what it is for: a weight has no tokens, and axes 0 (out) and 1
 // (in).
+void check_not_for_training(const YAML::Node& node, const char* what, const QuantSpec& spec,
+                            const MappingReader& reader) {
+  const bool trains = std::holds_alternative<RunningScale>(spec.scale) ||
+                      std::holds_alternative<DecoupledScale>(spec.scale) ||
+                      std::holds_alternative<WeightNormScale>(spec.scale) ||
+                      std::holds_alternative<AccumulatorScale>(spec.scale);
+  if (trains) {
+    reader.fail(node, std::string(what) + ": the scale " + part_name(spec.scale) +
+                          " is for training. Expected statistic, static, learned or constant.");
+  }
+  const auto rule = statistic_of(spec.scale);
+  if (rule && rule->affine != Affine::kNone)
+    reader.fail(node, std::string(what) + ": affine is for training. Expected none.");
+  if (!std::holds_alternative<FixedBits>(spec.bit_width))
+    reader.fail(node, std::string(what) + ": bit_width learned is for training. Expected fixed.");
+}
+
 void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingReader& reader) {
+  check_not_for_training(node, "weight", spec, reader);
   if (std::holds_alternative<PerToken>(spec.granularity)) {
     reader.fail(node,
                 "weight: granularity token is for inputs: a weight has none. Expected tensor, "
@@ -157,6 +175,7 @@ LayerRule read_rule(const YAML::Node& node, const std::string& where, const Part
   read_solver(reader, rule, parts);
   reader.finish();
   if (rule.weight) check_weight(reader.find("weight"), *rule.weight, reader);
+  if (rule.input) check_not_for_training(reader.find("input"), "input", *rule.input, reader);
   if (rule.skip && (rule.weight || rule.input)) {
     reader.fail(
         node,

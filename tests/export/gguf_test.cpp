@@ -59,7 +59,7 @@ TEST(GgufExport, AFileHoldsTheSolvedNumbersBitForBit) {
 TEST(GgufExport, AStoredMinimumBecomesQ4_1) {
   QuantSpec spec = gguf_spec(4);
   spec.format = IntFormat{.bit_width = 4, .is_signed = false};
-  spec.scale = StatisticScale{.statistic = MinMax{}, .restriction = StoredAs{}};
+  spec.scale = StatisticScale{{.statistic = MinMax{}, .restriction = StoredAs{}}};
   spec.zero_point = StoredMinimum{};
   const TemporaryDirectory directory;
   const auto native = write_small_llama(directory / "n", spec);

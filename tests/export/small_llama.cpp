@@ -79,7 +79,7 @@ std::shared_ptr<const NativeDirectory> write_small_llama(const std::filesystem::
 QuantSpec gguf_spec(int bits) {
   return {.format = IntFormat{.bit_width = bits},
           .granularity = PerGroup{.axis = 1, .group_size = 32},
-          .scale = StatisticScale{.restriction = StoredAs{}}};
+          .scale = StatisticScale{{.restriction = StoredAs{}}}};
 }
 
 }  // namespace laconic::testing

@@ -7,6 +7,12 @@ namespace laconic::golden {
 // One function an area, in a file of its name: composes the library's parts as the case says.
 // @throws c10::ValueError for an op or an option that is not known.
 
+Answer answer_a2q(const Case& item);
+Answer answer_act_dynamic(const Case& item);
+Answer answer_act_quant(const Case& item);
+Answer answer_bit_width(const Case& item);
+Answer answer_scaling(const Case& item);
+Answer answer_stats(const Case& item);
 Answer answer_core_int(const Case& item);
 Answer answer_core_float(const Case& item);
 Answer answer_core_binary_ternary(const Case& item);

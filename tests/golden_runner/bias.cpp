@@ -57,7 +57,7 @@ Answer answer_internal(const Case& item, Options& options) {
   options.word("scale_stat", {"absmax"});
   const Restriction restriction = read_restriction(options);
   QuantSpec spec = absmax_spec(options.whole("bits", 2, 16), false, PerTensor{}).let(restriction);
-  spec = spec.let(threshold_of(spec, restriction, options));
+  spec = spec.let(threshold_of(spec.format, restriction, options));
   TORCH_CHECK_VALUE(options.flag("signed", true), "option signed: expected true.");
   options.finish();
   Answer answer;

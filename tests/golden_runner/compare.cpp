@@ -67,9 +67,10 @@ std::map<std::string, at::Tensor> gradients(const Case& item, const Answer& answ
   }
   if (leaves.empty() || !answer.differentiated.defined()) return result;
   if (!answer.differentiated.requires_grad()) return result;
-  const at::Tensor grad = item.input("grad_y");
-  TORCH_CHECK_VALUE(grad.sizes() == answer.differentiated.sizes(), "grad_y: expected shape ",
-                    answer.differentiated.sizes(), ", got ", grad.sizes(), ".");
+  const at::Tensor grad = item.input(answer.gradient);
+  TORCH_CHECK_VALUE(grad.sizes() == answer.differentiated.sizes(), answer.gradient,
+                    ": expected shape ", answer.differentiated.sizes(), ", got ", grad.sizes(),
+                    ".");
   const auto found = torch::autograd::grad({answer.differentiated}, leaves, {grad}, false, false,
                                            /*allow_unused=*/true);
   for (size_t i = 0; i < names.size(); ++i) result[names[i]] = found[i];

@@ -11,9 +11,10 @@ namespace laconic::golden {
 /// What the library answers to a case.
 struct Answer {
   std::map<std::string, at::Tensor> outputs;
-  /// The gradient of sum(differentiated * grad_y) with respect to each of these is compared.
+  /// The gradient of sum(differentiated * gradient) with respect to each of these is compared.
   std::map<std::string, at::Tensor> leaves;
   at::Tensor differentiated;
+  std::string gradient = "grad_y";  ///< an input of the case
   /// One quantization step of an output, by name: how far an element that `mismatch` allows may
   /// be. Outputs without one allow no mismatch.
   std::map<std::string, at::Tensor> steps;

@@ -37,12 +37,12 @@ Task read_task(const Case& item) {
   Options options(item.options);
   Task task;
   task.quantizer = read_weight_quantizer(options);
-  TORCH_CHECK_VALUE(!task.quantizer.transposed && !task.quantizer.learned_bit_width,
+  TORCH_CHECK_VALUE(!task.quantizer.transposed &&
+                        std::holds_alternative<FixedBits>(task.quantizer.spec.bit_width),
                     "option layer, learned_bit_width: expected a linear layer or a convolution "
                     "with a fixed bit width.");
   // Statistics that live on while columns are rounded.
-  if (task.quantizer.source == ScaleSource::kStats)
-    task.gptq.group_scales = gptq::GroupScales::kLive;
+  if (task.quantizer.is_live) task.gptq.group_scales = gptq::GroupScales::kLive;
   task.gptq.activation_order = options.flag("act_order", false);
   task.gptq.damping = options.number("damping", 0, 1e6, task.gptq.damping);
   task.network.input = read_input_quantizer(options);

@@ -25,7 +25,7 @@ QuantSpec read_spec(Options& options) {
   spec.granularity = read_granularity(options, "linear");
   options.word("scale_stat", {"absmax"}, "absmax");
   options.word("scale_source", {"stats"}, "stats");
-  spec.scale = StatisticScale{.threshold = Threshold::kFullRange};
+  spec.scale = StatisticScale{{.threshold = Threshold::kFullRange}};
   options.finish();
   check(spec);
   return spec;

@@ -28,7 +28,13 @@ struct Area {
 
 const std::vector<Area>& areas() {
   static const std::vector<Area> table = {
+      {"a2q", answer_a2q},
+      {"act_dynamic", answer_act_dynamic},
+      {"act_quant", answer_act_quant},
+      {"bit_width", answer_bit_width},
       {"core_int", answer_core_int},
+      {"scaling", answer_scaling},
+      {"stats", answer_stats},
       {"zero_point", answer_zero_point},
       {"core_binary_ternary", answer_core_binary_ternary},
       {"weight_int", answer_weight},

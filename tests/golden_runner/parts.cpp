@@ -1,6 +1,6 @@
 #include "parts.h"
 
-#include <c10/util/Exception.h>
+#include <torch/torch.h>
 
 #include <cmath>
 
@@ -24,12 +24,13 @@ Gradient read_clamp_gradient(Options& options) {
   return StraightThrough{};
 }
 
-Restriction read_restriction(Options& options) {
-  const auto word = options.word("scale_restrict",
-                                 {"float", "signed_float", "log_float", "power_of_two_ceil",
-                                  "power_of_two_floor", "power_of_two_round"},
+Restriction read_restriction(Options& options, const std::string& key) {
+  const auto word = options.word(key,
+                                 {"float", "signed_float", "log_float", "int_round",
+                                  "power_of_two_ceil", "power_of_two_floor", "power_of_two_round"},
                                  "float");
   if (word == "signed_float") return SignedFloat{};
+  if (word == "int_round") return WholeNumber{};
   if (word == "log_float") return LogFloat{};
   if (word == "power_of_two_ceil") return PowerOfTwo{PowerRounding::kCeil};
   if (word == "power_of_two_floor") return PowerOfTwo{PowerRounding::kFloor};
@@ -44,10 +45,10 @@ IntFormat make_format(double bits, bool is_signed, bool narrow_range) {
 }
 
 MinifloatFormat read_minifloat(Options& options) {
-  MinifloatFormat format;
-  format.exponent_bits = options.whole("exponent_bits", 1, 8);
-  format.mantissa_bits = options.whole("mantissa_bits", 0, 14);
-  const auto family = options.word("element_family", {"plain", "ocp", "fnuz"});
+  MinifloatFormat format;  // of 8 bits where the case does not say it
+  if (options.has("exponent_bits")) format.exponent_bits = options.whole("exponent_bits", 1, 8);
+  if (options.has("mantissa_bits")) format.mantissa_bits = options.whole("mantissa_bits", 0, 14);
+  const auto family = options.word("element_family", {"plain", "ocp", "fnuz"}, "ocp");
   if (family == "fnuz") {
     format.exponent_bias = int64_t{1} << (format.exponent_bits - 1);
     format.specials = FloatSpecials::kNegativeZero;
@@ -120,9 +121,40 @@ Granularity read_granularity(Options& options, const std::string& layer) {
   return PerGroup{1 - output, options.whole("group_size", 1, 1 << 20), /*pad=*/true};
 }
 
-Threshold threshold_of(const QuantSpec& spec, const Restriction& restriction, Options& options) {
+void count_channels_of(Scale& scale, int64_t axis) {
+  std::visit(
+      [&](auto& kind) {
+        if constexpr (has_statistic<decltype(kind)>) {
+          if (auto* average = std::get_if<AbsMaxAverage>(&kind.statistic)) average->axis = axis;
+          if (auto* root = std::get_if<AbsMaxL2>(&kind.statistic)) root->axis = axis;
+        }
+      },
+      scale);
+}
+
+Format read_format(Options& options) {
+  const auto family = options.word("format", {"int", "mxint", "float", "mxfloat"}, "int");
+  const auto elements = options.word("element_family", {"int", "plain", "ocp", "fnuz"}, "int");
+  if (family.ends_with("float") || elements != "int") return read_minifloat(options);
+  const auto zero_point = options.word("zero_point", {"none", "integer", "float"}, "none");
+  return make_format(read_bits(options), options.flag("signed", zero_point == "none"),
+                     options.flag("narrow_range", false));
+}
+
+void add_format_outputs(const std::string& prefix, const Format& format, Answer& answer) {
+  const auto number = [&](const char* name, int64_t value) {
+    answer.outputs[prefix + name] = torch::full({}, static_cast<double>(value));
+  };
+  const auto* minifloat = std::get_if<MinifloatFormat>(&format);
+  if (minifloat == nullptr) return number("bit_width", stored_bits(format));
+  number("exponent_bit_width", minifloat->exponent_bits);
+  number("mantissa_bit_width", minifloat->mantissa_bits);
+  number("exponent_bias", limits(*minifloat).bias);
+}
+
+Threshold threshold_of(const Format& format, const Restriction& restriction, Options& options) {
   const auto word = options.word("threshold_restrict", {"float", "power_of_two_floor"}, "float");
-  if (std::holds_alternative<MinifloatFormat>(spec.format))
+  if (std::holds_alternative<MinifloatFormat>(format))
     return word == "float" ? Threshold::kLargestCode : Threshold::kLargestPower;
   return std::holds_alternative<PowerOfTwo>(restriction) ? Threshold::kPowerOfTwo
                                                          : Threshold::kFullRange;

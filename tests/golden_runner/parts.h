@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "compare.h"
 #include "laconic/quant/quantizer/quant_spec.h"
 #include "options.h"
 
@@ -14,7 +15,7 @@ Rounding read_rounding(Options& options);
 Rounding rounding_of(const std::string& word);
 /// The option clamp_gradient.
 Gradient read_clamp_gradient(Options& options);
-Restriction read_restriction(Options& options);
+Restriction read_restriction(Options& options, const std::string& key = "scale_restrict");
 /// bits may be fractional: the format then holds the whole bits above, and only its sign and range
 /// count.
 double read_bits(Options& options);
@@ -30,9 +31,17 @@ Granularity read_granularity(Options& options, const std::string& layer);
 std::string read_layer(Options& options);
 bool is_transposed(const std::string& layer);
 
+/// The format of an activation, integer or minifloat.
+Format read_format(Options& options);
+/// What is recorded of a format: its bit widths, under names that begin with `prefix`.
+void add_format_outputs(const std::string& prefix, const Format& format, Answer& answer);
+
 /// The code that a statistic is mapped to: -q_min (signed) or q_max, and for powers of two the
 /// number of codes on one side; the largest number of floats, or the power of two in it where
 /// threshold_restrict says so.
-Threshold threshold_of(const QuantSpec& spec, const Restriction& restriction, Options& options);
+Threshold threshold_of(const Format& format, const Restriction& restriction, Options& options);
+
+/// Statistics over channels take those of `axis`.
+void count_channels_of(Scale& scale, int64_t axis);
 
 }  // namespace laconic::golden

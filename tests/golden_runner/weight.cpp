@@ -25,12 +25,13 @@ Answer answer_weight(const Case& item) {
   answer.outputs["value"] = answer.differentiated = found.value;
   answer.outputs["codes"] = found.codes;
   answer.outputs["scale"] = scale;
-  answer.outputs["bit_width"] = found.bit_width;
   if (const auto* format = std::get_if<MinifloatFormat>(&quantizer.spec.format)) {
     answer.outputs["exponent_bit_width"] =
         torch::full({}, static_cast<double>(format->exponent_bits));
-    answer.outputs["mantissa_bit_width"] = found.mantissa_bits;
+    answer.outputs["mantissa_bit_width"] = found.bit_width;
     answer.outputs["exponent_bias"] = torch::full({}, static_cast<double>(limits(*format).bias));
+  } else {
+    answer.outputs["bit_width"] = found.bit_width;
   }
   answer.outputs["zero_point"] = found.zero_point.defined()
                                      ? recorded_shape(quantizer, found.zero_point, weight)

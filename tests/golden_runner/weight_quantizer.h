@@ -10,25 +10,11 @@
 
 namespace laconic::golden {
 
-enum class ScaleSource {
-  kStats,
-  kParameterFromStats,
-  kParameter,
-  kConst,
-  kAffineStats,
-  kHe,
-  kNone
-};
-
 /// A weight's quantizer as a case describes it.
 struct WeightQuantizer {
-  QuantSpec spec;  ///< its scale is a StatisticScale
-  ScaleSource source = ScaleSource::kStats;
-  double bits = 8, scale_init = 0, affine_init = 1;
-  bool learned_bit_width = false;
-  bool learned_mantissa = false;
-  bool transposed = false;       ///< output channels are dimension 1
-  bool learned_minimum = false;  ///< the zero point is a parameter
+  QuantSpec spec;
+  bool is_live = true;      ///< the scale is that of the weight at hand, whatever it becomes
+  bool transposed = false;  ///< output channels are dimension 1
 };
 
 /// Reads the options of a weight's quantizer; the caller calls `finish`.
@@ -38,11 +24,11 @@ WeightQuantizer read_weight_quantizer(Options& options);
 struct QuantizedWeight {
   at::Tensor value, codes;       ///< in the shape of the weight
   at::Tensor scale, zero_point;  ///< as the granularity shapes them; no zero point: undefined
-  at::Tensor bit_width;          ///< of integers
-  at::Tensor mantissa_bits;      ///< of minifloats
+  at::Tensor bit_width;          ///< of integers; of minifloats the mantissa's bits
   std::map<std::string, at::Tensor> parameters;  ///< learned leaves: scale_value, zero_point, ...
 };
 
+/// By an nn::Quantizer that is made for the weight.
 /// @throws c10::ValueError where the parts contradict each other or do not fit the weight.
 QuantizedWeight quantize_weight(const WeightQuantizer& quantizer, const at::Tensor& weight);
 

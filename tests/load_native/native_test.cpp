@@ -70,7 +70,7 @@ std::vector<Solved> every_kind() {
           IntFormat{.bit_width = bits, .is_signed = i % 2 == 0, .narrow_range = bits == 5};
       spec.granularity = granularities[i / 2 % granularities.size()];
       spec.zero_point = zero_points[i / 2 / granularities.size()];
-      spec.scale = StatisticScale{.statistic = Mse{}, .restriction = StoredAs{}};
+      spec.scale = StatisticScale{{.statistic = Mse{}, .restriction = StoredAs{}}};
       all.push_back(solved("l" + std::to_string(all.size()), spec, {6, 40}));
     }
   }
@@ -109,7 +109,7 @@ TEST(NativeDirectory, DequantizesByTheFormula) {
   const auto native = NativeDirectory::open(directory / "out");
   for (const Solved& s : all) {
     const auto one_each = [&](const at::Tensor& t) {
-      return spread(s.layer.weight, t, s.layer.shape);
+      return spread(t, s.layer.shape, s.layer.weight.granularity);
     };
     auto expected = s.codes.to(at::kFloat);
     if (s.parameters.zero_point.defined()) expected = expected - one_each(s.parameters.zero_point);
@@ -122,10 +122,12 @@ TEST(NativeDirectory, DequantizesByTheFormula) {
 TEST(Spread, GivesEachWeightTheScaleOfItsGroup) {
   const QuantSpec rows{.granularity = PerGroup{.axis = 1, .group_size = 9, .pad = true}};
   const auto scale = at::rand(scale_shape({6, 40}, rows.granularity));
-  EXPECT_EQ(spread(rows, scale, {6, 40})[4][25].item<float>(), scale[4][2][0].item<float>());
+  EXPECT_EQ(spread(scale, {6, 40}, rows.granularity)[4][25].item<float>(),
+            scale[4][2][0].item<float>());
   const QuantSpec columns{.granularity = PerGroup{.axis = 0, .group_size = 3}};
   const auto other = at::rand(scale_shape({6, 40}, columns.granularity));
-  EXPECT_EQ(spread(columns, other, {6, 40})[4][25].item<float>(), other[1][0][25].item<float>());
+  EXPECT_EQ(spread(other, {6, 40}, columns.granularity)[4][25].item<float>(),
+            other[1][0][25].item<float>());
 }
 
 class Damaged : public ::testing::Test {
@@ -304,7 +306,7 @@ TEST(NativeDirectory, DequantizesAStoredMinimumAsAFileOfFloat16NumbersDoes) {
   const TemporaryDirectory directory;
   const QuantSpec spec{.format = IntFormat{.bit_width = 4, .is_signed = false},
                        .granularity = PerGroup{.axis = 1, .group_size = 32},
-                       .scale = StatisticScale{.statistic = MinMax{}, .restriction = StoredAs{}},
+                       .scale = StatisticScale{{.statistic = MinMax{}, .restriction = StoredAs{}}},
                        .zero_point = StoredMinimum{}};
   const auto weight = at::randn({8, 64});
   Solved s = solved("a", spec, {8, 64});

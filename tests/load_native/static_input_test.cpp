@@ -15,7 +15,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 const QuantSpec kWeight = QuantSpec{}.let(PerChannel{.axis = 0});
 const QuantSpec kInput =
     QuantSpec{}.let(IntFormat{.bit_width = 8, .is_signed = false},
-                    Scale(StaticScale{.statistic = MinMax{}}), IntegerZeroPoint{});
+                    Scale(StaticScale{{.statistic = MinMax{}}}), IntegerZeroPoint{});
 
 NativeLayer layer_with(const QuantSpec& input) {
   return {

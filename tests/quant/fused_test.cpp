@@ -112,7 +112,7 @@ TEST(Fused, GradientsToGivenParametersAreThoseOfTheComposedPath) {
 TEST(Fused, ShortGroupsCountAsFilledWithZerosWhateverTheScale) {
   const auto x = at::randn({2, 3, 50}).abs().neg() - 1;
   for (const Restriction& restriction : {Restriction(AnyFloat{}), Restriction(LogFloat{})}) {
-    const auto scale = StatisticScale{MinMax{.include_zero = false}, restriction};
+    const auto scale = StatisticScale{{MinMax{.include_zero = false}, restriction}};
     expect_found_as_composed(
         QuantSpec{}.let(PerGroup{.axis = 2, .group_size = 48, .pad = true}, Scale(scale)), x);
   }
@@ -177,19 +177,19 @@ TEST(Fused, HalfPrecisionAndStridesChangeNothing) {
   }
 }
 
-TEST(Fused, NaNStaysNaNAndInfinityIsClamped) {
+TEST(Fused, LeavesNaNAndInfinityToTheComposedPathWhichKeepsThem) {
   auto x = at::ones({2, 40});
   x[0][3] = std::numeric_limits<float>::quiet_NaN();
   x[1][35] = -std::numeric_limits<float>::infinity();
   for (const QuantSpec& spec :
        {QuantSpec{}, QuantSpec{}.let(PerChannel{.axis = 0}), QuantSpec{}.let(PerToken{})}) {
     const auto ones = at::ones(scale_shape(x.sizes(), spec.granularity));
-    const auto value = fused_fake_quantize(spec, x, {ones, ones});
-    ASSERT_TRUE(value.has_value());
-    EXPECT_TRUE(value->isnan()[0][3].item<bool>());
-    EXPECT_EQ(value->isnan().sum().item<int64_t>(), 1);
-    EXPECT_EQ((*value)[1][35].item<float>(), -129);
+    EXPECT_FALSE(fused_fake_quantize(spec, x, {ones, ones}).has_value());
     EXPECT_FALSE(fused_quantize(spec, x).has_value());
+    const auto value = fake_quantize(spec, x, {ones, ones});
+    EXPECT_TRUE(value.isnan()[0][3].item<bool>());
+    EXPECT_TRUE(value.isnan()[1][35].item<bool>()) << "a clamped infinity would be a number";
+    EXPECT_EQ(value.isnan().sum().item<int64_t>(), 2);
   }
 }
 
@@ -213,15 +213,27 @@ TEST(Fused, SquaredErrorsAreThoseOfTheComposedPath) {
     for (const auto& spec : {QuantSpec{}.let(IntFormat{.bit_width = 4}),
                              QuantSpec{}.let(IntFormat{4, false}, MinMax{}, IntegerZeroPoint{})}) {
       const auto per_row = spec.let(PerChannel{.axis = 0});
-      const auto parameters = find_parameters(per_row, rows);
+      const auto found = find_parameters(per_row, rows);
+      // Two candidates of every scale.
+      const auto pair = [](const at::Tensor& x, double factor) {
+        const auto flat = x.flatten();
+        return at::stack({flat, flat * factor});
+      };
+      const bool has_zero = found.zero_point.defined();
+      const QuantParameters both{pair(found.scale, 0.7),
+                                 has_zero ? pair(found.zero_point, 1) : at::Tensor()};
       for (const at::Tensor& weight : {at::Tensor(), importance}) {
-        const auto fused = fused_squared_error(spec, rows, weight, parameters);
+        const auto fused = fused_squared_error(spec, rows, weight, both);
         ASSERT_TRUE(fused.has_value());
-        auto error =
-            (fake_quantize_composed(per_row, rows, parameters) - rows).to(at::kDouble).square();
-        if (weight.defined()) error = error * weight;
-        // Products in float32, sums of 1024 of them: a relative error of a few 1e-7.
-        EXPECT_TRUE(at::allclose(fused->to(at::kDouble), error.sum(1), 1e-6, 1e-12));
+        ASSERT_EQ(fused->sizes(), at::IntArrayRef({2, 3}));
+        for (int64_t i = 0; i < 2; ++i) {
+          const QuantParameters one{both.scale[i].unsqueeze(1),
+                                    has_zero ? both.zero_point[i].unsqueeze(1) : at::Tensor()};
+          auto error = (fake_quantize_composed(per_row, rows, one) - rows).to(at::kDouble).square();
+          if (weight.defined()) error = error * weight;
+          // Products in float32, sums of 1024 of them: a relative error of a few 1e-7.
+          EXPECT_TRUE(at::allclose((*fused)[i].to(at::kDouble), error.sum(1), 1e-6, 1e-12));
+        }
       }
     }
   }

@@ -68,13 +68,13 @@ std::vector<QuantSpec> every_spec() {
     specs.push_back(int_spec(4, granularity));
     QuantSpec asymmetric = int_spec(3, granularity);
     asymmetric.format = IntFormat{.bit_width = 3, .is_signed = false};
-    asymmetric.scale = StatisticScale{.statistic = MinMax{}};
+    asymmetric.scale = StatisticScale{{.statistic = MinMax{}}};
     asymmetric.zero_point = IntegerZeroPoint{};
     specs.push_back(asymmetric);
   }
   QuantSpec stored = int_spec(4, PerGroup{1, 32});
   stored.scale =
-      StatisticScale{.statistic = AbsMax{}, .restriction = StoredAs{c10::ScalarType::Half}};
+      StatisticScale{{.statistic = AbsMax{}, .restriction = StoredAs{c10::ScalarType::Half}}};
   specs.push_back(stored);
   specs.push_back(int_spec(8, PerChannel{0}));
   return specs;

@@ -111,7 +111,8 @@ Blocks read_blocks(const NativeDirectory& model, const NativeLayer& layer, bool 
     blocks.q = codes.sub_(static_cast<int64_t>(q_min));
   } else {
     if (parameters.zero_point.defined()) {
-      codes.sub_(spread(layer.weight, parameters.zero_point, layer.shape).to(at::kShort));
+      codes.sub_(
+          spread(parameters.zero_point, layer.shape, layer.weight.granularity).to(at::kShort));
     }
     blocks.q = codes;
   }

@@ -152,8 +152,9 @@ at::Tensor NativeDirectory::dequantized(const NativeLayer& layer) const {
     // As the reader of a file computes it from the two float16 numbers; the other formula rounds
     // otherwise.
     const auto steps = codes(layer).to(at::kFloat).sub_(code_range(layer.weight.format).q_min);
-    const auto scaled = steps * spread(layer.weight, wide.scale, layer.shape);
-    return scaled + spread(layer.weight, stored_minimum(layer.weight, wide), layer.shape);
+    const auto scaled = steps * spread(wide.scale, layer.shape, layer.weight.granularity);
+    return scaled +
+           spread(stored_minimum(layer.weight, wide), layer.shape, layer.weight.granularity);
   }
   return dequantize(layer.weight, codes(layer), wide).contiguous();
 }

@@ -79,20 +79,6 @@ std::vector<int64_t> input_scale_shape(const NativeLayer& layer) {
   return scale_shape({1, 1, layer.shape.at(1)}, layer.input->granularity);
 }
 
-at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter,
-                  at::IntArrayRef weight_shape) {
-  if (const auto* own = std::get_if<CustomGranularity>(&spec.granularity)) {
-    const auto view = grouped(parameter.new_empty(weight_shape), *own);
-    return parameter.expand(view.sizes()).reshape(weight_shape);
-  }
-  const auto* group = std::get_if<PerGroup>(&spec.granularity);
-  if (group == nullptr) return parameter.expand(weight_shape);
-  const int64_t axis = group->axis < 0 ? group->axis + 2 : group->axis;
-  return parameter.squeeze(axis + 1)
-      .repeat_interleave(group->group_size, axis)
-      .narrow(axis, 0, weight_shape[static_cast<size_t>(axis)]);
-}
-
 at::Tensor stored_minimum(const QuantSpec& spec, const QuantParameters& parameters) {
   const double q_min = element_range(spec.format).low;
   const auto minimum =

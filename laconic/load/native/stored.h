@@ -27,9 +27,6 @@ bool has_static_input(const NativeLayer& layer);
 /// Shape of that scale: [], or [1, 1, in] for a channel (an input is [batch, length, in]).
 std::vector<int64_t> input_scale_shape(const NativeLayer& layer);
 
-/// A scale or zero point (see scale_shape) with one value for each weight: [out, in].
-at::Tensor spread(const QuantSpec& spec, const at::Tensor& parameter, at::IntArrayRef weight_shape);
-
 /// The float16 minimum behind a StoredMinimum zero point, float32 in the shape of the scale: the
 /// value of the smallest code. Files store this number.
 at::Tensor stored_minimum(const QuantSpec& spec, const QuantParameters& parameters);

@@ -188,7 +188,8 @@ MinifloatLimits limits(const MinifloatFormat& format) {
 
 CodeBounds code_bounds(const MinifloatFormat& format, const at::Tensor& mantissa_bits) {
   const auto step = at::exp2(-mantissa_bits);
-  const auto full = 2.0 / step - 1;
+  const int64_t reserved = format.specials == FloatSpecials::kNan ? 1 : 0;
+  const auto full = 2.0 / step - (1 + reserved);
   // A fractional width has as many steps of mantissa as whole ones fit.
   const auto mantissa = straight_through(full, full.detach().round()) * step;
   const auto largest = mantissa * power(top_of(format).field - bias_of(format));

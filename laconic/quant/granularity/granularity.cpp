@@ -2,6 +2,8 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 
+#include <algorithm>
+
 #include "laconic/base/variant.h"
 
 namespace laconic {
@@ -28,79 +30,140 @@ Layout layout_of(const CustomGranularity& kind, at::IntArrayRef sizes) {
   return layout;
 }
 
+/// An axis that is split into parts of `size` elements, each with a scale along it.
+struct Split {
+  int64_t axis, size;
+};
+
+int64_t parts(const Split& split, at::IntArrayRef sizes) {
+  return (sizes[split.axis] + split.size - 1) / split.size;
+}
+
+void check_divides(std::string_view part, std::string_view field, const Split& split,
+                   at::IntArrayRef sizes) {
+  const int64_t length = sizes[split.axis];
+  TORCH_CHECK_VALUE(length % split.size == 0, "[", part, "] axis ", split.axis,
+                    " does not split into groups: expected a multiple of ", field, " ", split.size,
+                    ", got ", length, " (shape ", sizes, "). Choose a divisor of ", length,
+                    " or set pad.");
+}
+
+std::vector<Split> block_splits(const PerBlock& kind, at::IntArrayRef sizes) {
+  const auto rank = static_cast<int64_t>(sizes.size());
+  TORCH_CHECK_VALUE(rank >= 2, "[PerBlock] expected at least two dimensions, got shape ", sizes,
+                    ".");
+  const Split rows{rank - 2, kind.rows}, columns{rank - 1, kind.columns};
+  if (!kind.pad) {
+    check_divides("PerBlock", "rows", rows, sizes);
+    check_divides("PerBlock", "columns", columns, sizes);
+  }
+  return {rows, columns};
+}
+
+std::vector<Split> head_splits(const PerHead& kind, at::IntArrayRef sizes) {
+  const int64_t axis = wrapped_axis("PerHead", kind.axis, sizes), length = sizes[axis];
+  TORCH_CHECK_VALUE(length % kind.heads == 0, "[PerHead] axis ", kind.axis,
+                    " does not split into heads: expected a multiple of heads ", kind.heads,
+                    ", got ", length, " (shape ", sizes, ").");
+  return {{axis, std::max<int64_t>(1, length / kind.heads)}};
+}
+
+/// The axes that are split, ascending.
+std::vector<Split> splits_of(const Granularity& granularity, at::IntArrayRef sizes) {
+  if (const auto* block = std::get_if<PerBlock>(&granularity)) return block_splits(*block, sizes);
+  if (const auto* head = std::get_if<PerHead>(&granularity)) return head_splits(*head, sizes);
+  const auto* group = std::get_if<PerGroup>(&granularity);
+  if (group == nullptr) return {};
+  const Split split{wrapped_axis("PerGroup", group->axis, sizes), group->group_size};
+  if (!group->pad) check_divides("PerGroup", "group_size", split, sizes);
+  return {split};
+}
+
+at::Tensor padded(const at::Tensor& x, const std::vector<Split>& splits) {
+  std::vector<int64_t> padding(2 * x.dim(), 0);
+  bool is_whole = true;
+  for (const Split& split : splits) {
+    const int64_t missing = parts(split, x.sizes()) * split.size - x.size(split.axis);
+    padding[2 * (x.dim() - split.axis) - 1] = missing;
+    is_whole = is_whole && missing == 0;
+  }
+  return is_whole ? x : at::constant_pad_nd(x, padding, 0);
+}
+
 }  // namespace
 
+void check_granularity(const Granularity& granularity) {
+  const auto more_than_zero = [](std::string_view field, int64_t size) {
+    TORCH_CHECK_VALUE(size > 0, "[", field, ": expected more than 0, got ", size, ".");
+  };
+  std::visit(Overloaded{[&](const PerGroup& kind) {
+                          more_than_zero("PerGroup] group_size", kind.group_size);
+                        },
+                        [&](const PerBlock& kind) {
+                          more_than_zero("PerBlock] rows", kind.rows);
+                          more_than_zero("PerBlock] columns", kind.columns);
+                        },
+                        [&](const PerHead& kind) { more_than_zero("PerHead] heads", kind.heads); },
+                        [](const auto&) {}},
+             granularity);
+}
+
 void check_granularity(const Granularity& granularity, at::IntArrayRef sizes) {
-  std::visit(
-      Overloaded{[](const PerTensor&) {},
-                 [&](const PerChannel& kind) { wrapped_axis("PerChannel", kind.axis, sizes); },
-                 [&](const PerToken&) {
-                   TORCH_CHECK_VALUE(!sizes.empty(),
-                                     "[PerToken] expected at least one dimension, got a scalar.");
-                 },
-                 [&](const PerGroup& kind) {
-                   const int64_t length = sizes[wrapped_axis("PerGroup", kind.axis, sizes)];
-                   TORCH_CHECK_VALUE(
-                       kind.group_size > 0 && (kind.pad || length % kind.group_size == 0),
-                       "[PerGroup] axis ", kind.axis,
-                       " does not split into groups: expected a multiple of group_size ",
-                       kind.group_size, ", got ", length, " (shape ", sizes,
-                       "). Choose a divisor of ", length, " or set pad.");
-                 },
-                 [&](const CustomGranularity& kind) { layout_of(kind, sizes); }},
-      granularity);
+  check_granularity(granularity);
+  splits_of(granularity, sizes);
+  if (const auto* channel = std::get_if<PerChannel>(&granularity))
+    wrapped_axis("PerChannel", channel->axis, sizes);
+  if (std::holds_alternative<PerToken>(granularity))
+    TORCH_CHECK_VALUE(!sizes.empty(), "[PerToken] expected at least one dimension, got a scalar.");
+  if (const auto* own = std::get_if<CustomGranularity>(&granularity)) layout_of(*own, sizes);
 }
 
 at::Tensor grouped(const at::Tensor& x, const Granularity& granularity) {
   if (const auto* own = std::get_if<CustomGranularity>(&granularity))
     return x.reshape(layout_of(*own, x.sizes()).view);
   check_granularity(granularity, x.sizes());
-  const auto* group = std::get_if<PerGroup>(&granularity);
-  if (group == nullptr) return x;
-  const int64_t axis = wrapped_axis("PerGroup", group->axis, x.sizes());
-  const int64_t missing =
-      (group->group_size - x.size(axis) % group->group_size) % group->group_size;
-  at::Tensor padded = x;
-  if (missing > 0) {
-    std::vector<int64_t> padding(2 * (x.dim() - axis), 0);
-    padding.back() = missing;
-    padded = at::constant_pad_nd(x, padding, 0);
-  }
-  return padded.unflatten(axis, {padded.size(axis) / group->group_size, group->group_size});
+  const auto splits = splits_of(granularity, x.sizes());
+  at::Tensor view = padded(x, splits);
+  for (auto split = splits.rbegin(); split != splits.rend(); ++split)
+    view = view.unflatten(split->axis, {view.size(split->axis) / split->size, split->size});
+  return view;
 }
 
 at::Tensor ungrouped(const at::Tensor& view, at::IntArrayRef sizes,
                      const Granularity& granularity) {
   if (std::holds_alternative<CustomGranularity>(granularity)) return view.reshape(sizes);
-  const auto* group = std::get_if<PerGroup>(&granularity);
-  if (group == nullptr) return view;
-  const int64_t axis = wrapped_axis("PerGroup", group->axis, sizes);
-  return view.flatten(axis, axis + 1).narrow(axis, 0, sizes[axis]);
+  at::Tensor x = view;
+  for (const Split& split : splits_of(granularity, sizes))
+    x = x.flatten(split.axis, split.axis + 1).narrow(split.axis, 0, sizes[split.axis]);
+  return x;
 }
 
 std::vector<int64_t> scale_shape(at::IntArrayRef sizes, const Granularity& granularity) {
   check_granularity(granularity, sizes);
   std::vector<int64_t> shape = sizes.vec();
-  return std::visit(
-      Overloaded{[](const PerTensor&) { return std::vector<int64_t>(); },
-                 [&](const PerChannel& kind) {
-                   const int64_t axis = wrapped_axis("PerChannel", kind.axis, sizes);
-                   std::vector<int64_t> one(shape.size(), 1);
-                   one[axis] = shape[axis];
-                   return one;
-                 },
-                 [&](const PerToken&) {
-                   shape.back() = 1;
-                   return shape;
-                 },
-                 [&](const PerGroup& kind) {
-                   const int64_t axis = wrapped_axis("PerGroup", kind.axis, sizes);
-                   shape[axis] = (shape[axis] + kind.group_size - 1) / kind.group_size;
-                   shape.insert(shape.begin() + axis + 1, 1);
-                   return shape;
-                 },
-                 [&](const CustomGranularity& kind) { return layout_of(kind, sizes).scale; }},
-      granularity);
+  if (std::holds_alternative<PerTensor>(granularity)) return {};
+  if (const auto* own = std::get_if<CustomGranularity>(&granularity))
+    return layout_of(*own, sizes).scale;
+  if (std::holds_alternative<PerToken>(granularity)) shape.back() = 1;
+  if (const auto* channel = std::get_if<PerChannel>(&granularity)) {
+    const int64_t axis = wrapped_axis("PerChannel", channel->axis, sizes), length = shape[axis];
+    std::fill(shape.begin(), shape.end(), 1);
+    shape[axis] = length;
+  }
+  const auto* head = std::get_if<PerHead>(&granularity);
+  if (head != nullptr && !head->per_token) std::fill(shape.begin(), shape.end(), 1);
+  const auto splits = splits_of(granularity, sizes);
+  for (auto split = splits.rbegin(); split != splits.rend(); ++split) {
+    shape[split->axis] = parts(*split, sizes);
+    shape.insert(shape.begin() + split->axis + 1, 1);
+  }
+  return shape;
+}
+
+at::Tensor spread(const at::Tensor& parameter, at::IntArrayRef sizes,
+                  const Granularity& granularity) {
+  const auto view = grouped(parameter.detach().new_empty(sizes), granularity);
+  return ungrouped(parameter.expand(view.sizes()), sizes, granularity);
 }
 
 at::Tensor rows_of(const at::Tensor& x, const Granularity& granularity) {

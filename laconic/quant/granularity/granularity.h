@@ -40,6 +40,25 @@ struct PerToken {
   bool operator==(const PerToken&) const = default;
 };
 
+/// One scale for each block of `rows` x `columns` elements of the last two dimensions; `pad` lets
+/// the last blocks be smaller (filled with zeros).
+struct PerBlock {
+  static constexpr std::string_view kName = "block";
+  int64_t rows = 128, columns = 128;
+  bool pad = false;
+  bool operator==(const PerBlock&) const = default;
+};
+
+/// `axis` holds the heads of attention one after the other, all of one size: one scale for each
+/// head over all the rest, or for each head of each token (every other index) when `per_token`.
+struct PerHead {
+  static constexpr std::string_view kName = "head";
+  int64_t axis = -1;
+  int64_t heads = 1;
+  bool per_token = false;
+  bool operator==(const PerHead&) const = default;
+};
+
 /// How a tensor is laid out for its scales: `view` has the tensor's elements in their order,
 /// `scale` as many dimensions, 1 where a scale is shared.
 struct Layout {
@@ -55,10 +74,11 @@ struct GranularityKind {
 };
 using CustomGranularity = Custom<GranularityKind>;
 
-using Granularity = std::variant<PerTensor, PerChannel, PerGroup, PerToken, CustomGranularity>;
+using Granularity =
+    std::variant<PerTensor, PerChannel, PerGroup, PerToken, PerBlock, PerHead, CustomGranularity>;
 
-/// `x` laid out so that its scales broadcast: the same tensor, or with the grouped axis split into
-/// (groups, group_size), or a user's own layout.
+/// `x` laid out so that its scales broadcast: the same tensor, or with the axes of groups, blocks
+/// and heads split into (groups, elements of one), or a user's own layout.
 at::Tensor grouped(const at::Tensor& x, const Granularity& granularity);
 
 /// Back from `grouped` to the shape `sizes`; padding is cut off.
@@ -68,9 +88,16 @@ at::Tensor ungrouped(const at::Tensor& view, at::IntArrayRef sizes, const Granul
 /// that shares a scale.
 std::vector<int64_t> scale_shape(at::IntArrayRef sizes, const Granularity& granularity);
 
+/// A scale or zero point, in the shape of `scale_shape`, as one number an element: shape `sizes`.
+at::Tensor spread(const at::Tensor& parameter, at::IntArrayRef sizes,
+                  const Granularity& granularity);
+
 /// [scales, elements of one]: the elements that share a scale in one row, scales in the order of
 /// `scale_shape`.
 at::Tensor rows_of(const at::Tensor& x, const Granularity& granularity);
+
+/// @throws c10::ValueError for sizes of groups, blocks or heads that no tensor fits.
+void check_granularity(const Granularity& granularity);
 
 /// @throws c10::ValueError when an axis does not exist in a tensor of this shape, or does not split
 /// into groups.

@@ -1,5 +1,10 @@
 #include "laconic/quant/quantizer/fused.h"
 
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+
 #include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/scale_runs.h"
@@ -11,6 +16,10 @@ namespace {
 
 using kernel::AffineCodes;
 using kernel::ScaleRuns;
+
+/// Half-quadratic searches of fewer elements are quick composed, and then round as the plain
+/// formula does: their result hangs on the last bits.
+constexpr int64_t kFewElements = 1 << 16;
 
 bool is_plain(const at::Tensor& x) {
   return !x.defined() || (x.is_cpu() && x.scalar_type() == c10::ScalarType::Float);
@@ -25,7 +34,8 @@ AffineCodes affine_codes(const QuantSpec& spec, const QuantParameters& parameter
 /// The runs of `x` when a kernel can quantize it with these parameters.
 std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
-  const auto& [scale, zero_point, unused] = parameters;
+  const at::Tensor &scale = parameters.scale, &zero_point = parameters.zero_point;
+  if (parameters.code_scale.defined() || parameters.bit_width.defined()) return std::nullopt;
   if (!knows_rounding(spec) || !x.is_cpu() || x.numel() == 0) return std::nullopt;
   if (!is_plain(scale) || !is_plain(zero_point)) return std::nullopt;
   check_granularity(spec.granularity, x.sizes());
@@ -37,6 +47,15 @@ std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
 
 }  // namespace
 
+std::optional<bool> fused_is_finite(const at::Tensor& x) {
+  const bool is_known =
+      x.scalar_type() == c10::ScalarType::Float || x.scalar_type() == c10::ScalarType::BFloat16;
+  if (!is_known || !x.is_cpu() || x.numel() == 0 || !x.is_contiguous()) return std::nullopt;
+  const ScaleRuns whole{1, x.numel(), x.numel(), 1};
+  const auto largest = kernel::find_extremes(x, whole, /*of_magnitude=*/true).high;
+  return std::isfinite(*largest.const_data_ptr<float>());
+}
+
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,
                                               const QuantParameters& parameters) {
   const auto grid = grid_of(spec.format);
@@ -45,7 +64,9 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
   const bool with_gradient = needs_gradient(x) || needs_gradient(parameters.scale) ||
                              needs_gradient(parameters.zero_point);
   if (with_gradient && !has_fused_gradient(*grid, *runs)) return std::nullopt;
-  const at::Tensor real = readable(x), room = kernel::fresh_like(real);
+  const at::Tensor real = readable(x);
+  if (!*fused_is_finite(real)) return std::nullopt;  // the composed path says what becomes of it
+  const at::Tensor room = kernel::fresh_like(real);
   kernel::quantize_given(real, *runs, *grid, {flat(parameters.scale), flat(parameters.zero_point)},
                          room);
   const auto value = room.to(x.scalar_type());
@@ -71,9 +92,34 @@ std::optional<at::Tensor> fused_squared_error(const QuantSpec& spec, const at::T
       !is_plain(parameters.zero_point))
     return std::nullopt;
   const ScaleRuns runs{rows.size(0), rows.size(1), rows.size(1), rows.size(0)};
+  AffineCodes codes = affine_codes(spec, parameters);
+  const auto by_candidate = [&](const at::Tensor& x) {
+    return x.defined() ? x.reshape(parameters.scale.sizes()) : x;
+  };
+  codes.scale = by_candidate(codes.scale), codes.zero_point = by_candidate(codes.zero_point);
   return kernel::squared_errors_of_runs(rows.detach().contiguous(),
                                         importance.defined() ? importance.contiguous() : importance,
-                                        runs, affine_codes(spec, parameters));
+                                        runs, codes);
+}
+
+std::optional<kernel::HalfQuadraticState> fused_half_quadratic(const HalfQuadratic& kind,
+                                                               const QuantSpec& spec,
+                                                               const at::Tensor& rows) {
+  const bool has_whole_zero = std::holds_alternative<NoZeroPoint>(spec.zero_point) ||
+                              std::holds_alternative<IntegerZeroPoint>(spec.zero_point);
+  if (!knows_rounding(spec) || !is_plain(rows) || rows.numel() < kFewElements || !has_whole_zero ||
+      !std::holds_alternative<IntFormat>(spec.format) || stored_bits(spec.format) > 8 ||
+      kind.p >= 1)
+    return std::nullopt;
+  const CodeRange range = code_range(spec.format);
+  const auto options = rows.options().requires_grad(false);
+  return kernel::HalfQuadraticState{{},
+                                    {},
+                                    at::zeros({rows.size(0)}, options),
+                                    at::full({rows.size(0)}, 0.05, options),
+                                    static_cast<float>(range.q_min),
+                                    static_cast<float>(range.q_max),
+                                    static_cast<float>(kind.p)};
 }
 
 }  // namespace laconic

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "laconic/kernel/half_quadratic.h"
 #include "laconic/quant/quantizer/quantize.h"
 
 namespace laconic {
@@ -34,6 +35,10 @@ std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Ten
 /// Only the parameters.
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x);
 
+/// Whether there is neither NaN nor infinity in `x`, in one pass over memory.
+std::optional<bool> fused_is_finite(const at::Tensor& x);
+
+/// Nothing too for NaN or infinity in `x`.
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,
                                               const QuantParameters& parameters);
 
@@ -41,10 +46,17 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
 std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x,
                                       const QuantParameters& parameters);
 
-/// Squared error of each row, as a search asks for it: [scales]. No gradient.
+/// The state of a half-quadratic search of the scales of `rows` before its first round, where the
+/// kernel can do the rounds: of many elements. It ends as good as the composed one, not equal.
+std::optional<kernel::HalfQuadraticState> fused_half_quadratic(const HalfQuadratic& kind,
+                                                               const QuantSpec& spec,
+                                                               const at::Tensor& rows);
+
+/// Squared error of each row for each candidate, as a search asks for it: [candidates, scales]. No
+/// gradient.
 /// @param rows        [scales, n]
 /// @param importance  the same, or undefined
-/// @param parameters  [scales] or [scales, 1]
+/// @param parameters  [candidates, scales]
 std::optional<at::Tensor> fused_squared_error(const QuantSpec& spec, const at::Tensor& rows,
                                               const at::Tensor& importance,
                                               const QuantParameters& parameters);

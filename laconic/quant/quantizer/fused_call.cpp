@@ -8,6 +8,7 @@
 
 #include "laconic/base/variant.h"
 #include "laconic/kernel/fused/fused.h"
+#include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
 namespace {
@@ -47,7 +48,7 @@ std::optional<ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef
                    if (kind.axis != -1 && kind.axis != rank - 1) return std::nullopt;
                    return rows_of_last(kind.group_size);
                  },
-                 [](const CustomGranularity&) -> std::optional<ScaleRuns> { return std::nullopt; }},
+                 [](const auto&) -> std::optional<ScaleRuns> { return std::nullopt; }},
       granularity);
 }
 
@@ -134,10 +135,10 @@ std::optional<RangeRule> range_rule(const QuantSpec& spec,
   const auto statistic = statistic_rule(scale->statistic);
   const auto zero_point = zero_rule(spec.zero_point);
   if (!statistic || !restriction || !zero_point) return std::nullopt;
-  const double threshold = threshold_code(
-      *zero_point == ZeroRule::kNone ? scale->threshold : Threshold::kCodeCount, spec.format);
+  const double threshold = threshold_code(spanned_threshold(spec), spec.format);
   constexpr double kSmallestNormal = 0x1p-126;  // powers are read off the bits
-  if (scale->minimum < kSmallestNormal || scale->minimum / threshold < kSmallestNormal)
+  if (scale->minimum < kSmallestNormal || scale->minimum / threshold < kSmallestNormal ||
+      scale->affine != Affine::kNone)
     return std::nullopt;
   return RangeRule{*statistic, *restriction, *zero_point, static_cast<float>(scale->minimum),
                    static_cast<float>(threshold)};
@@ -160,7 +161,10 @@ void add_rule(FusedCall& call, const QuantSpec& spec) {
 std::optional<ExtremeStatistic> extreme_statistic(const QuantSpec& spec) {
   const auto scale = statistic_of(spec.scale);
   const auto statistic = scale ? statistic_rule(scale->statistic) : std::nullopt;
-  if (!statistic) return std::nullopt;
+  const Minimum& start = spec.range_start.minimum;
+  const bool starts_at_smallest =
+      std::holds_alternative<OfStatistic>(start) || std::holds_alternative<Smallest>(start);
+  if (!statistic || !starts_at_smallest) return std::nullopt;
   return ExtremeStatistic{*statistic == RangeStatistic::kAbsMax};
 }
 

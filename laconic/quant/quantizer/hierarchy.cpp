@@ -23,6 +23,16 @@ double smallest_positive(const Format& format) {
   return smallest;
 }
 
+// Whether no scale can be negative before it is quantized; a learned one may become it.
+bool are_positive(const QuantSpec& spec) {
+  const auto rule = statistic_of(spec.scale);
+  return !std::holds_alternative<LearnedScale>(spec.scale) &&
+         !std::holds_alternative<DecoupledScale>(spec.scale) && rule &&
+         rule->affine == Affine::kNone && !std::holds_alternative<SignedAbsMax>(rule->statistic) &&
+         !std::holds_alternative<GivenRange>(rule->statistic) &&
+         !std::holds_alternative<CustomStatistic>(rule->statistic);
+}
+
 // A scale of 0 divides nothing: the smallest number that the quantizer has stands for it.
 at::Tensor without_zeros(const QuantSpec& spec, const at::Tensor& real, const at::Tensor& value,
                          const at::Tensor& scale) {
@@ -39,32 +49,44 @@ at::Tensor without_zeros(const QuantSpec& spec, const at::Tensor& real, const at
 std::vector<int64_t> unshared_shape(at::IntArrayRef shape, const Granularity& granularity) {
   auto left = shape.vec();
   const auto rank = static_cast<int64_t>(left.size());
+  // Of a split axis the elements of one part share a scale.
+  const auto without_split = [&](int64_t axis) {
+    left.erase(left.begin() + (axis < 0 ? axis + rank - 1 : axis) + 1);
+  };
   std::visit(Overloaded{[&](const PerTensor&) { left.clear(); },
                         [&](const PerChannel& kind) {
                           left = {shape[kind.axis < 0 ? kind.axis + rank : kind.axis]};
                         },
-                        [&](const PerGroup& kind) {
-                          const int64_t axis = kind.axis < 0 ? kind.axis + rank - 1 : kind.axis;
-                          left.erase(left.begin() + axis + 1);
-                        },
+                        [&](const PerGroup& kind) { without_split(kind.axis); },
                         [&](const PerToken&) { left.pop_back(); },
+                        [&](const PerBlock&) {
+                          left.pop_back();
+                          left.erase(left.end() - 2);
+                        },
+                        [&](const PerHead& kind) {
+                          without_split(kind.axis);
+                          if (!kind.per_token) left = {kind.heads};
+                        },
                         [&](const CustomGranularity&) { std::erase(left, 1); }},
              granularity);
   return left;
 }
 
+at::Tensor quantize_minima(const QuantSpec& spec, const at::Tensor& minimum,
+                           at::IntArrayRef shape) {
+  const auto* kind = std::get_if<QuantizedMinimum>(&spec.zero_point);
+  if (kind == nullptr) return minimum;
+  const QuantSpec& quantizer = *kind->quantizer;
+  const auto real = minimum.neg().reshape(unshared_shape(shape, spec.granularity));
+  return fake_quantize(quantizer, real, find_parameters(quantizer, real))
+      .neg()
+      .reshape(minimum.sizes());
+}
+
 at::Tensor find_zero_point(const QuantSpec& spec, const at::Tensor& minimum,
                            const at::Tensor& scale, at::IntArrayRef shape) {
-  at::Tensor kept = minimum;
-  if (const auto* kind = std::get_if<QuantizedMinimum>(&spec.zero_point)) {
-    const QuantSpec& quantizer = *kind->quantizer;
-    const auto real = minimum.neg().reshape(unshared_shape(shape, spec.granularity));
-    kept = fake_quantize(quantizer, real, find_parameters(quantizer, real))
-               .neg()
-               .reshape(minimum.sizes());
-  }
-  return zero_point_of_minimum(spec.zero_point, kept, scale, bounds_like(spec.format, scale),
-                               {spec.rounding, spec.gradient});
+  return zero_point_of_minimum(spec.zero_point, quantize_minima(spec, minimum, shape), scale,
+                               bounds_like(spec.format, scale), {spec.rounding, spec.gradient});
 }
 
 at::Tensor quantize_scales(const QuantSpec& spec, const at::Tensor& scale, at::IntArrayRef shape) {
@@ -73,8 +95,7 @@ at::Tensor quantize_scales(const QuantSpec& spec, const at::Tensor& scale, at::I
   if (restriction == nullptr) return scale;
   const QuantSpec& quantizer = *restriction->quantizer;
   const auto real = scale.reshape(unshared_shape(shape, spec.granularity));
-  const bool is_positive = !std::holds_alternative<SignedAbsMax>(statistic->statistic);
-  if (auto value = is_positive ? fused_scales(quantizer, real) : std::nullopt)
+  if (auto value = are_positive(spec) ? fused_scales(quantizer, real) : std::nullopt)
     return value->reshape(scale.sizes());
   const auto parameters = find_parameters(quantizer, real);
   const auto value = fake_quantize(quantizer, real, parameters);

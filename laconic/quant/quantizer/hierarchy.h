@@ -19,6 +19,10 @@ at::Tensor quantize_scales(const QuantSpec& spec, const at::Tensor& scale, at::I
 at::Tensor find_zero_point(const QuantSpec& spec, const at::Tensor& minimum,
                            const at::Tensor& scale, at::IntArrayRef shape);
 
+/// The smallest values of each scale's elements (<= 0, one number a scale) as the quantizer of
+/// QuantizedMinimum gives them; the same where there is no such part.
+at::Tensor quantize_minima(const QuantSpec& spec, const at::Tensor& minimum, at::IntArrayRef shape);
+
 /// `shape` of a scale without the dimensions in which elements share one: [out, groups] for groups
 /// of a weight's inputs.
 std::vector<int64_t> unshared_shape(at::IntArrayRef shape, const Granularity& granularity);

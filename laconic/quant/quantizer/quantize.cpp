@@ -5,11 +5,13 @@
 #include <ATen/ops/ones.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "laconic/base/variant.h"
 #include "laconic/quant/quantizer/formula.h"
 #include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/quantizer/hierarchy.h"
+#include "laconic/quant/quantizer/norm.h"
 #include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
@@ -36,8 +38,16 @@ void check_floating(const at::Tensor& x) {
                    x.scalar_type(), ".");
 }
 
+QuantParameters detached(const QuantParameters& parameters) {
+  const auto plain = [](const at::Tensor& x) { return x.defined() ? x.detach() : x; };
+  return {
+      plain(parameters.scale),      plain(parameters.zero_point),      parameters.rounding,
+      plain(parameters.code_scale), plain(parameters.code_zero_point), plain(parameters.bit_width)};
+}
+
 // Scales that need no statistic: a constant, and a rule of a user's own.
-QuantParameters from_rule(const QuantSpec& spec, const at::Tensor& x) {
+QuantParameters from_rule(const QuantSpec& spec, const at::Tensor& x,
+                          const at::Tensor& importance) {
   QuantParameters parameters = empty_parameters(spec, x);
   const auto shape = parameters.scale.sizes().vec();
   const auto rows = rows_of(x, spec.granularity);
@@ -52,8 +62,8 @@ QuantParameters from_rule(const QuantSpec& spec, const at::Tensor& x) {
                       rule.name, ": expected finite scales more than 0, got others.");
   }
   if (std::holds_alternative<NoZeroPoint>(spec.zero_point)) return parameters;
-  parameters.zero_point =
-      find_zero_point(spec, row_minimum(AbsMax{}, rows).reshape(shape), parameters.scale, shape);
+  const auto minimum = find_minimum(spec, x, parameters.scale.detach().reshape(-1), importance);
+  parameters.zero_point = find_zero_point(spec, minimum.reshape(shape), parameters.scale, shape);
   return parameters;
 }
 
@@ -64,11 +74,36 @@ RoundingState grouped_state(const QuantSpec& spec, const QuantParameters& parame
   return state;
 }
 
+// The elements of numbers that are laid out for their scales.
+at::Tensor elements_in_view(const QuantSpec& spec, const at::Tensor& view,
+                            const QuantParameters& parameters, const CodeBounds& bounds) {
+  const bool decoupled = parameters.code_scale.defined();
+  const auto& scale = decoupled ? parameters.code_scale : parameters.scale;
+  const auto& zero_point = decoupled ? parameters.code_zero_point : parameters.zero_point;
+  const auto* minifloat = std::get_if<MinifloatFormat>(&spec.format);
+  if (minifloat == nullptr || !parameters.bit_width.defined())
+    return elements_of(view, scale, zero_point, bounds, spec, grouped_state(spec, parameters));
+  const auto real = zero_point.defined() ? view / scale + zero_point : view / scale;
+  return format_elements(*minifloat, real,
+                         {bounds, spec.rounding, spec.gradient, grouped_state(spec, parameters)},
+                         parameters.bit_width);
+}
+
+// Where infinity became a number.
+at::Tensor is_lost(const at::Tensor& value, const at::Tensor& x) {
+  return x.detach().isinf().logical_and(value.detach().isfinite());
+}
+
+bool has_special_codes(const Format& format) {
+  const auto* minifloat = std::get_if<MinifloatFormat>(&format);
+  return minifloat != nullptr && minifloat->specials != FloatSpecials::kNone;
+}
+
 }  // namespace
 
 void check_quantizable(const at::Tensor& x) {
   check_floating(x);
-  if (x.numel() == 0) return;
+  if (x.numel() == 0 || fused_is_finite(x).value_or(false)) return;
   const auto bad = x.detach().isfinite().logical_not();
   TORCH_CHECK_VALUE(!bad.any().item<bool>(),
                     "[quantize] expected finite numbers, got NaN or infinity in ",
@@ -83,24 +118,29 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
   check_granularity(spec.granularity, x.sizes());
   if (x.numel() == 0) return empty_parameters(spec, x);
   if (auto found = fused_parameters(spec, x)) return *found;
-  check_quantizable(x);
+  if (spec.non_finite == NonFinite::kRefuse) check_quantizable(x);
   const auto real = x.to(parameter_dtype(x));
   const auto shape = scale_shape(x.sizes(), spec.granularity);
-  if (!statistic_of(spec.scale)) return from_rule(spec, real);
+  if (is_norm(spec.scale)) return parameters_of_norm(spec, real, initial_norm_state(spec, real));
+  if (!statistic_of(spec.scale)) return from_rule(spec, real, importance);
   return parameters_of_range(spec, find_range(spec, real, importance), shape);
 }
 
 at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters) {
+  if (!has_special_codes(spec.format)) check_quantizable(x);  // no code would say NaN
   if (auto codes = fused_codes(spec, x, parameters)) return *codes;
   const auto real = x.detach().to(parameters.scale.scalar_type());
-  RoundingState state = grouped_state(spec, parameters);
-  state.is_training = false;
-  const auto elements = elements_of(
-      grouped(real, spec.granularity), parameters.scale.detach(),
-      parameters.zero_point.defined() ? parameters.zero_point.detach() : parameters.zero_point,
-      bounds_like(spec.format, real), spec, state);
-  return encode(spec.format, ungrouped(elements, x.sizes(), spec.granularity)).contiguous();
+  QuantParameters plain = detached(parameters);
+  plain.rounding.is_training = false;
+  const auto view = elements_in_view(spec, grouped(real, spec.granularity), plain,
+                                     code_span(spec, real, plain.bit_width).bounds);
+  const auto elements = ungrouped(view, x.sizes(), spec.granularity);
+  TORCH_CHECK_VALUE(!is_lost(elements, real).any().item<bool>(),
+                    "[quantize] expected finite numbers, got infinity, for which the format ",
+                    describe(spec.format),
+                    " has no code as it saturates. Choose saturating false.");
+  return encode(spec.format, elements).contiguous();
 }
 
 at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
@@ -115,15 +155,17 @@ at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
   const auto real = x.to(parameters.scale.scalar_type());
   const auto view = grouped(real, spec.granularity);
-  const auto bounds = bounds_like(spec.format, real);
+  const auto bounds = code_span(spec, real, parameters.bit_width).bounds;
   const auto graded = apply_scale_gradient(
       spec.gradient, {parameters.scale, bounds.q_min, bounds.q_max}, parameters.zero_point,
       view.numel() / std::max<int64_t>(parameters.scale.numel(), 1));
-  const auto elements =
-      elements_of(view, graded.scale, parameters.zero_point, {graded.q_min, graded.q_max}, spec,
-                  grouped_state(spec, parameters));
-  const auto value = real_values(elements, graded.scale, parameters.zero_point);
-  return ungrouped(value, x.sizes(), spec.granularity).to(x.scalar_type());
+  QuantParameters used = parameters;
+  used.scale = graded.scale;
+  const auto elements = elements_in_view(spec, view, used, {graded.q_min, graded.q_max});
+  const auto value = ungrouped(real_values(elements, graded.scale, parameters.zero_point),
+                               x.sizes(), spec.granularity);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  return value.masked_fill(is_lost(value, real), nan).to(x.scalar_type());
 }
 
 at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x,

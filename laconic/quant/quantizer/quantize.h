@@ -15,6 +15,11 @@ struct QuantParameters {
   at::Tensor
       zero_point;  ///< in codes (whole or, for a float zero point, not); undefined when symmetric
   RoundingState rounding = {};  ///< of roundings that keep something, in the shape of the tensor
+  /// What codes are found with where that differs from the scale and zero point of the values
+  /// (DecoupledScale, norms); undefined: the same.
+  at::Tensor code_scale = {}, code_zero_point = {};
+  at::Tensor bit_width = {};  ///< 0-dim, learned bits (of minifloats the mantissa's); undefined:
+                              ///< the format's
 };
 
 /// @throws c10::TypeError unless `x` is floating; c10::ValueError for NaN or infinity in it, with
@@ -32,6 +37,7 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
 /// The code of clamp(round(x / scale + zero_point), q_min, q_max) in the shape of `x`: int8 for
 /// signed integers of at most 8 bits, uint8 for other codes of at most 8 bits (of formats other
 /// than integers these are bit patterns), else int32. No gradient.
+/// @throws c10::ValueError for NaN or infinity that the format has no code for.
 at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters);
 
@@ -40,8 +46,8 @@ at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
                       const QuantParameters& parameters);
 
 /// dequantize(quantize_codes(x)) with the spec's gradient with respect to x, scale and zero point;
-/// the dtype of `x`. Uses the fused kernel when the parts are known to it; equal bit for bit to the
-/// composed path.
+/// the dtype of `x`. NaN stays NaN, and infinity becomes NaN unless the format has it. Uses the
+/// fused kernel when the parts are known to it; equal bit for bit to the composed path.
 at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x,
                          const QuantParameters& parameters);
 

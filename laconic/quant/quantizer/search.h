@@ -20,16 +20,20 @@ struct SearchProblem {
 at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem);
 
 /// Minimum of each row with the least squared error, the scale being fixed: [scales].
-at::Tensor search_minimum(const Mse& mse, const QuantSpec& spec, const SearchProblem& problem,
-                          const at::Tensor& scale);
+at::Tensor search_minimum(const MseMinimum& mse, const QuantSpec& spec,
+                          const SearchProblem& problem, const at::Tensor& scale);
 
-/// Half-quadratic search of the minimum of each row, the scale being fixed: [scales]. HQQ takes
-/// p 0.5 and beta 1 here.
-at::Tensor search_minimum_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
+/// Half-quadratic search of the minimum of each row, the scale being fixed: [scales].
+at::Tensor search_minimum_half_quadratic(const HalfQuadraticMinimum& kind, const QuantSpec& spec,
                                          const SearchProblem& problem, const at::Tensor& scale);
 
 /// Half-quadratic search of the statistic: [scales].
 at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
                                  const SearchProblem& problem);
+
+/// Threshold of least divergence of each row: [scales]. As the established library has it, the
+/// counts of the two histograms are the logits of the distributions that are compared.
+at::Tensor search_divergence(const KlDivergence& kind, const QuantSpec& spec,
+                             const SearchProblem& problem);
 
 }  // namespace laconic

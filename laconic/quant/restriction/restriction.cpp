@@ -4,6 +4,7 @@
 #include <ATen/ops/exp2.h>
 #include <ATen/ops/log2.h>
 
+#include <cmath>
 #include <limits>
 
 #include "laconic/base/variant.h"
@@ -62,6 +63,31 @@ at::Tensor as_stored(const StoredAs& kind, const at::Tensor& scale) {
   return straight_through(scale, kept.where(plain.ge(0), kept.neg()));
 }
 
+// The sign and the gradient of `scale`; 0 counts as positive.
+at::Tensor with_sign_of(const at::Tensor& scale, const at::Tensor& size) {
+  return straight_through(scale, size.where(scale.detach().ge(0), size.neg()));
+}
+
+at::Tensor in_fixed_point(const FixedPoint& kind, const at::Tensor& scale) {
+  const double step = std::ldexp(1.0, static_cast<int>(kind.fraction_bits));
+  return with_sign_of(scale, (scale.detach().abs() * step).round().clamp_min(1) / step);
+}
+
+// The significand rounded to its first bits, half to even, on the bits of the number: exact, and a
+// carry goes into the exponent as it should.
+at::Tensor dyadic(const Dyadic& kind, const at::Tensor& scale) {
+  const bool wide = scale.scalar_type() == c10::ScalarType::Double;
+  const auto plain =
+      scale.detach().abs().to(wide ? c10::ScalarType::Double : c10::ScalarType::Float);
+  const int64_t dropped = (wide ? 53 : 24) - kind.multiplier_bits;
+  if (dropped == 0) return scale;
+  const auto bits = plain.view(wide ? c10::ScalarType::Long : c10::ScalarType::Int);
+  const int64_t unit = int64_t{1} << dropped;
+  const auto odd = bits.bitwise_and(unit).div(unit, "trunc");
+  const auto kept = (bits + odd + (unit / 2 - 1)).bitwise_and(-unit);
+  return with_sign_of(scale, kept.view(plain.scalar_type()).to(scale.scalar_type()));
+}
+
 }  // namespace
 
 at::Tensor to_stored_domain(const Restriction& restriction, const at::Tensor& value) {
@@ -72,16 +98,16 @@ at::Tensor to_stored_domain(const Restriction& restriction, const at::Tensor& va
 }
 
 at::Tensor from_stored_domain(const Restriction& restriction, const at::Tensor& stored) {
-  return std::visit(Overloaded{[&](const AnyFloat&) { return magnitude(stored); },
-                               [&](const SignedFloat&) { return stored; },
-                               [&](const LogFloat&) { return at::exp2(stored); },
-                               [&](const PowerOfTwo& kind) {
-                                 return at::exp2(rounded_power(kind.rounding, stored));
-                               },
-                               [&](const StoredAs&) { return magnitude(stored); },
-                               [&](const QuantizedBy&) { return stored; },
-                               [&](const CustomRestriction&) { return magnitude(stored); }},
-                    restriction);
+  return std::visit(
+      Overloaded{
+          [&](const AnyFloat&) { return magnitude(stored); },
+          [&](const SignedFloat&) { return stored; },
+          [&](const LogFloat&) { return at::exp2(stored); },
+          [&](const PowerOfTwo& kind) { return at::exp2(rounded_power(kind.rounding, stored)); },
+          [&](const QuantizedBy&) { return stored; },
+          [&](const WholeNumber&) { return straight_through(stored, stored.detach().round()); },
+          [&](const auto&) { return magnitude(stored); }},
+      restriction);
 }
 
 at::Tensor restrict_statistic(const Restriction& restriction, const at::Tensor& value) {
@@ -92,12 +118,27 @@ at::Tensor restrict_statistic(const Restriction& restriction, const at::Tensor& 
 
 at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale) {
   return std::visit(Overloaded{[&](const StoredAs& kind) { return as_stored(kind, scale); },
+                               [&](const FixedPoint& kind) { return in_fixed_point(kind, scale); },
+                               [&](const Dyadic& kind) { return dyadic(kind, scale); },
                                [&](const CustomRestriction& kind) {
                                  return straight_through(
                                      scale, kind.function(kind.parameters, scale.detach()));
                                },
                                [&](const auto&) { return scale; }},
                     restriction);
+}
+
+void check_restriction(const Restriction& restriction) {
+  if (const auto* fixed = std::get_if<FixedPoint>(&restriction)) {
+    TORCH_CHECK_VALUE(fixed->fraction_bits >= 0 && fixed->fraction_bits <= 126,
+                      "[FixedPoint] fraction_bits: expected 0 to 126, got ", fixed->fraction_bits,
+                      ".");
+  }
+  if (const auto* dyadic = std::get_if<Dyadic>(&restriction)) {
+    TORCH_CHECK_VALUE(dyadic->multiplier_bits >= 1 && dyadic->multiplier_bits <= 24,
+                      "[Dyadic] multiplier_bits: expected 1 to 24 (float32 holds no more), got ",
+                      dyadic->multiplier_bits, ".");
+  }
 }
 
 }  // namespace laconic

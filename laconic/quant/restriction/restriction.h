@@ -57,6 +57,28 @@ struct QuantizedBy {
   bool operator==(const QuantizedBy&) const = default;
 };
 
+/// Whole numbers of real units; 0 becomes the minimum of the scale. A learned value is kept as it
+/// is.
+struct WholeNumber {
+  static constexpr std::string_view kName = "whole";
+  bool operator==(const WholeNumber&) const = default;
+};
+
+/// Multiples of 2^-fraction_bits, at least one of them: scales in fixed point.
+struct FixedPoint {
+  static constexpr std::string_view kName = "fixed_point";
+  int64_t fraction_bits = 8;
+  bool operator==(const FixedPoint&) const = default;
+};
+
+/// m / 2^k with a whole m of `multiplier_bits` bits, its top bit set, and any whole k: what an
+/// integer multiply and a shift can apply (HAWQ-V3, arXiv:2011.10680).
+struct Dyadic {
+  static constexpr std::string_view kName = "dyadic";
+  int64_t multiplier_bits = 16;
+  bool operator==(const Dyadic&) const = default;
+};
+
 /// A restriction of a user's own: final scales, real units a code, > 0 -> the nearest ones that it
 /// allows, > 0. The gradient passes straight through whatever it does.
 struct RestrictionKind {
@@ -66,7 +88,7 @@ struct RestrictionKind {
 using CustomRestriction = Custom<RestrictionKind>;
 
 using Restriction = std::variant<AnyFloat, SignedFloat, LogFloat, PowerOfTwo, StoredAs, QuantizedBy,
-                                 CustomRestriction>;
+                                 WholeNumber, FixedPoint, Dyadic, CustomRestriction>;
 
 /// A statistic (real units, > 0 but for SignedFloat) -> the domain in which a learned parameter is
 /// kept.
@@ -82,5 +104,8 @@ at::Tensor restrict_statistic(const Restriction& restriction, const at::Tensor& 
 /// largest normal number of the dtype instead). Applied to the final scale, after division by the
 /// threshold. QuantizedBy is not answered here: the scale is given back as it is.
 at::Tensor restrict_final(const Restriction& restriction, const at::Tensor& scale);
+
+/// @throws c10::ValueError for fraction bits outside 0..126 or multiplier bits outside 1..24.
+void check_restriction(const Restriction& restriction);
 
 }  // namespace laconic

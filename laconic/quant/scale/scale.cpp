@@ -15,21 +15,28 @@ double power_below(double number) { return std::ldexp(1.0, std::ilogb(number)); 
 
 }  // namespace
 
-at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const IntFormat& format,
-                          const at::Tensor& bit_width) {
+at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds) {
   switch (threshold) {
     case Threshold::kLargestCode:
       return bounds.q_max;
     case Threshold::kFullRange:
-      return format.is_signed ? bounds.q_min.neg() : bounds.q_max;
-    case Threshold::kPowerOfTwo:
-      return at::pow(2.0, format.is_signed ? bit_width - 1 : bit_width);
+      return bounds.q_max;  // the ends are alike, or the other one is 0
     case Threshold::kCodeCount:
       return bounds.q_max - bounds.q_min;
+    case Threshold::kPowerOfTwo:
     case Threshold::kLargestPower:
       return at::pow(2.0, bounds.q_max.log2().floor());
   }
   TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
+}
+
+at::Tensor threshold_code(Threshold threshold, const CodeBounds& bounds, const IntFormat& format,
+                          const at::Tensor& bit_width) {
+  if (threshold == Threshold::kFullRange)
+    return format.is_signed ? bounds.q_min.neg() : bounds.q_max;
+  if (threshold == Threshold::kPowerOfTwo)
+    return at::pow(2.0, format.is_signed ? bit_width - 1 : bit_width);
+  return threshold_code(threshold, bounds);
 }
 
 double threshold_code(Threshold threshold, const Format& format) {
@@ -52,11 +59,11 @@ double threshold_code(Threshold threshold, const Format& format) {
   TORCH_CHECK_VALUE(false, "[scale] unknown threshold ", static_cast<int>(threshold), ".");
 }
 
-std::optional<StatisticScale> statistic_of(const Scale& scale) {
+std::optional<ScaleRule> statistic_of(const Scale& scale) {
   return std::visit(
-      [](const auto& kind) -> std::optional<StatisticScale> {
+      [](const auto& kind) -> std::optional<ScaleRule> {
         if constexpr (has_statistic<decltype(kind)>) {
-          return StatisticScale{kind.statistic, kind.restriction, kind.minimum, kind.threshold};
+          return kind;
         } else {
           return std::nullopt;
         }
@@ -70,10 +77,34 @@ at::Tensor at_least(const at::Tensor& statistic, double minimum) {
   return straight_through(statistic, size.where(plain.ge(0), size.neg()));
 }
 
-at::Tensor scale_of_statistic(const StatisticScale& scale, const at::Tensor& statistic,
+namespace {
+
+// What is left of the minimum where rounding goes below it: powers of two stay such.
+at::Tensor above_zero(const ScaleRule& rule, const at::Tensor& range) {
+  const bool is_power = std::holds_alternative<PowerOfTwo>(rule.restriction);
+  const double least =
+      is_power && rule.minimum > 0 ? std::exp2(std::floor(std::log2(rule.minimum))) : rule.minimum;
+  return at_least(range, least);
+}
+
+}  // namespace
+
+at::Tensor stored_statistic(const ScaleRule& rule, const at::Tensor& statistic) {
+  return to_stored_domain(rule.restriction, at_least(statistic, rule.minimum));
+}
+
+at::Tensor scale_of_stored(const ScaleRule& rule, const at::Tensor& stored,
+                           const at::Tensor& threshold) {
+  const auto range = from_stored_domain(rule.restriction, stored);
+  return restrict_final(rule.restriction, above_zero(rule, range) / threshold);
+}
+
+at::Tensor scale_of_statistic(const ScaleRule& rule, const at::Tensor& statistic,
                               const at::Tensor& threshold) {
-  const auto range = restrict_statistic(scale.restriction, at_least(statistic, scale.minimum));
-  return restrict_final(scale.restriction, range / threshold);
+  if (rule.affine != Affine::kNone)
+    return scale_of_stored(rule, stored_statistic(rule, statistic) * rule.factor, threshold);
+  const auto range = restrict_statistic(rule.restriction, at_least(statistic, rule.minimum));
+  return restrict_final(rule.restriction, above_zero(rule, range) / threshold);
 }
 
 }  // namespace laconic

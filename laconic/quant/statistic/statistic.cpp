@@ -4,9 +4,11 @@
 #include <ATen/ops/abs.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/amin.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/kthvalue.h>
 #include <ATen/ops/max.h>
 #include <ATen/ops/mean.h>
+#include <ATen/ops/norm.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/var.h>
 
@@ -55,16 +57,46 @@ at::Tensor value(const AbsAverage&, const at::Tensor& rows, const at::Tensor&) {
   return rows.abs().mean(1);
 }
 
-at::Tensor value(const AbsMaxAverage&, const at::Tensor& rows, const at::Tensor& x) {
-  TORCH_CHECK_VALUE(rows.size(0) == 1 && x.dim() > 0,
-                    "[AbsMaxAverage] expected one scale for the whole tensor, got ", rows.size(0),
-                    " scales. Choose granularity tensor.");
-  return x.flatten(1).abs().amax(1).mean().reshape({1});
+at::Tensor channel_maxima(std::string_view part, int64_t axis, const at::Tensor& rows,
+                          const at::Tensor& x) {
+  TORCH_CHECK_VALUE(rows.size(0) == 1, "[", part, "] expected one scale for the whole tensor, got ",
+                    rows.size(0), " scales. Choose granularity tensor.");
+  TORCH_CHECK_VALUE(axis >= -x.dim() && axis < x.dim(), "[", part, "] channel_axis ", axis,
+                    ": expected an axis of shape ", x.sizes(), ".");
+  const auto channels_first = x.movedim(axis, 0);
+  return channels_first.reshape({channels_first.size(0), -1}).abs().amax(1);
+}
+
+at::Tensor value(const AbsMaxAverage& kind, const at::Tensor& rows, const at::Tensor& x) {
+  return channel_maxima("AbsMaxAverage", kind.axis, rows, x).mean().reshape({1});
+}
+
+at::Tensor value(const AbsMaxL2& kind, const at::Tensor& rows, const at::Tensor& x) {
+  const auto maxima = channel_maxima("AbsMaxL2", kind.axis, rows, x);
+  const auto root = std::sqrt(static_cast<double>(maxima.numel()));
+  return (maxima.norm() / root).reshape({1});
 }
 
 at::Tensor value(const MeanSigma& kind, const at::Tensor& rows, const at::Tensor&) {
-  const auto size = rows.abs();
-  return size.mean(1) + kind.sigma * (size.var(1, /*unbiased=*/true) + 1e-8).sqrt();
+  return mean_sigma(rows, at::full({}, kind.sigma, rows.options().requires_grad(false)));
+}
+
+at::Tensor value(const L1Norm&, const at::Tensor& rows, const at::Tensor&) {
+  return rows.contiguous().norm(1, {1}, /*keepdim=*/false);
+}
+
+at::Tensor value(const L2Norm&, const at::Tensor& rows, const at::Tensor&) {
+  return rows.contiguous().norm(2, {1}, /*keepdim=*/false);
+}
+
+at::Tensor value(const HeSpread&, const at::Tensor& rows, const at::Tensor& x) {
+  const int64_t channels = x.dim() > 0 ? x.size(0) : 1;
+  const double fan_in = static_cast<double>(x.numel()) / static_cast<double>(channels);
+  return at::full({rows.size(0)}, std::sqrt(2 / fan_in), rows.options().requires_grad(false));
+}
+
+at::Tensor value(const GivenRange& kind, const at::Tensor& rows, const at::Tensor&) {
+  return at::full({rows.size(0)}, kind.range, rows.options().requires_grad(false));
 }
 
 at::Tensor value(const CustomStatistic& kind, const at::Tensor& rows, const at::Tensor&) {
@@ -78,6 +110,9 @@ at::Tensor value(const CustomStatistic& kind, const at::Tensor& rows, const at::
 at::Tensor value(const Mse&, const at::Tensor&, const at::Tensor&) {
   LACONIC_ASSERT(false, "mse is a search");
 }
+at::Tensor value(const KlDivergence&, const at::Tensor&, const at::Tensor&) {
+  LACONIC_ASSERT(false, "kl is a search");
+}
 at::Tensor value(const HalfQuadratic&, const at::Tensor&, const at::Tensor&) {
   LACONIC_ASSERT(false, "hqo is a search");
 }
@@ -86,6 +121,12 @@ at::Tensor value(const HalfQuadratic&, const at::Tensor&, const at::Tensor&) {
 
 at::Tensor row_statistic(const Statistic& statistic, const at::Tensor& rows, const at::Tensor& x) {
   return std::visit([&](const auto& kind) { return value(kind, rows, x); }, statistic);
+}
+
+at::Tensor mean_sigma(const at::Tensor& rows, const at::Tensor& sigma) {
+  const auto size = rows.abs(), mean = size.mean(1);
+  if (rows.size(1) == 1) return mean + sigma * 1e-4;  // the variance of one element is none
+  return mean + sigma * (size.var(1, /*unbiased=*/true) + 1e-8).sqrt();
 }
 
 at::Tensor row_minimum(const Statistic& statistic, const at::Tensor& rows) {
@@ -117,6 +158,19 @@ void check_statistic(const Statistic& statistic) {
             TORCH_CHECK_VALUE(kind.grid_points >= 2 && kind.grid_points <= 10000,
                               "[Mse] grid_points: expected 2 to 10000, got ", kind.grid_points,
                               ".");
+          },
+          [](const GivenRange& kind) {
+            TORCH_CHECK_VALUE(std::isfinite(kind.range) && kind.range != 0,
+                              "[GivenRange] range: expected a finite number other than 0, got ",
+                              kind.range, ".");
+          },
+          [](const KlDivergence& kind) {
+            TORCH_CHECK_VALUE(
+                kind.bins >= 3 && kind.bins <= 100001 && kind.bins % 2 == 1 && kind.smoothing > 0 &&
+                    kind.smoothing < 1,
+                "[KlDivergence] expected an odd number of bins from 3 to 100001 and a smoothing "
+                "in (0, 1), got ",
+                kind.bins, " and ", kind.smoothing, ".");
           },
           [](const HalfQuadratic& kind) {
             TORCH_CHECK_VALUE(

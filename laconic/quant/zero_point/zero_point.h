@@ -62,6 +62,63 @@ using CustomZeroPoint = Custom<ZeroPointKind>;
 using ZeroPoint = std::variant<NoZeroPoint, IntegerZeroPoint, FloatZeroPoint, StoredMinimum,
                                QuantizedMinimum, CustomZeroPoint>;
 
+/// Where the range of a zero point begins: a real number <= 0 of the elements of one scale.
+
+/// As the scale's statistic says: the smallest element, of percentiles the lower one; after a
+/// search of the scale a like search.
+struct OfStatistic {
+  static constexpr std::string_view kName = "of_statistic";
+  bool operator==(const OfStatistic&) const = default;
+};
+
+/// min(smallest, 0)
+struct Smallest {
+  static constexpr std::string_view kName = "smallest";
+  bool operator==(const Smallest&) const = default;
+};
+
+/// min(k-th smallest, 0), k = ceil(0.01 q n).
+struct LowPercentile {
+  static constexpr std::string_view kName = "low_percentile";
+  double q = 0.001;
+  bool operator==(const LowPercentile&) const = default;
+};
+
+/// The candidate between the smallest and 1 / grid_points of it with the least squared error of the
+/// whole quantizer, the scale being there.
+struct MseMinimum {
+  static constexpr std::string_view kName = "mse";
+  int64_t grid_points = 20;
+  bool operator==(const MseMinimum&) const = default;
+};
+
+/// Half-quadratic search with the scale being there (HQQ, 2023).
+struct HalfQuadraticMinimum {
+  static constexpr std::string_view kName = "hqo";
+  int64_t iterations = 1000;
+  double p = 0.5, beta = 1, kappa = 1.01;
+  bool operator==(const HalfQuadraticMinimum&) const = default;
+};
+
+using Minimum =
+    std::variant<OfStatistic, Smallest, LowPercentile, MseMinimum, HalfQuadraticMinimum>;
+
+/// What becomes of that number.
+enum class ZeroPointSource {
+  kAsScale,    ///< learned where the scale is learned, an average where it is one, ...
+  kStatistic,  ///< found anew for each tensor
+  kLearned,    ///< a parameter that training moves; nn::Quantizer keeps it in real units
+};
+
+struct RangeStart {
+  Minimum minimum = OfStatistic{};
+  ZeroPointSource source = ZeroPointSource::kAsScale;
+  bool operator==(const RangeStart&) const = default;
+};
+
+/// @throws c10::ValueError for a percentile outside 0..100 and the like.
+void check_minimum(const Minimum& minimum);
+
 /// How a whole zero point is found: as the quantizer finds its codes.
 struct ZeroPointCode {
   Rounding rounding = HalfEven{};

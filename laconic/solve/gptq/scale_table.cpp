@@ -33,10 +33,9 @@ at::Tensor table_of(const QuantSpec& spec, const at::Tensor& value, const at::Te
                 .narrow(0, 0, rows);
           },
           [&](const PerToken&) -> at::Tensor { LACONIC_ASSERT(false, "a weight has no tokens."); },
-          [&](const CustomGranularity& part) {
+          [&](const auto& part) {
             // One scale an element is the common ground of all layouts.
-            const auto view = grouped(weight, part);
-            return x.expand(view.sizes()).reshape(weight.sizes());
+            return spread(x, weight.sizes(), part);
           },
       },
       spec.granularity);

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace laconic::kernel {
+
+/// Half-quadratic search of scales by integer codes, one scale a row (quantizer/search.h says what
+/// it minimises): scale and zero point, [rows] float32, and what a round knows of the one before.
+struct HalfQuadraticState {
+  at::Tensor scale;
+  at::Tensor zero_point;  ///< whole numbers; undefined: none
+  at::Tensor shift;       ///< [rows] float32: of the last round; 0 to begin with
+  at::Tensor width;  ///< [rows] float32: of the search for the next, relative; 0.05 to begin with
+  float q_min = 0, q_max = 0, p = 0.7f;
+};
+
+/// One round: every scale's `shift` becomes the median over the row of the quotients (x - W) /
+/// (code - zero point) less the scale, of codes other than the zero point, where W is what
+/// shrinking the error by |error|^(p-1) / beta leaves; NaN without such codes.
+/// @param x  [rows, n] float32, contiguous, finite.
+/// @returns  the sum of |error| over all elements, before the round.
+///
+/// The quotient less the scale is min(u, u^(p-1) / beta) / |code - zero point| with a sign, u the
+/// size of the error. So no power is taken but near the median: a window around the last one is
+/// kept, and the elements on its two sides are counted by comparing u with the powers of the
+/// window's ends.
+double half_quadratic_round(const at::Tensor& x, HalfQuadraticState& state, double beta);
+
+}  // namespace laconic::kernel
