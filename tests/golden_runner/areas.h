@@ -25,5 +25,6 @@ Answer answer_learned_round(const Case& item);
 Answer answer_core_trunc(const Case& item);
 Answer answer_bias(const Case& item);
 Answer answer_quant_tensor(const Case& item);
+Answer answer_presets(const Case& item);
 
 }  // namespace laconic::golden

@@ -45,6 +45,7 @@ const std::vector<Area>& areas() {
       {"learned_round", answer_learned_round},
       {"core_trunc", answer_core_trunc},
       {"bias", answer_bias},
+      {"presets", answer_presets},
       {"quant_tensor", answer_quant_tensor},
       {"error_feedback", answer_error_feedback, {"gpfq", "qronos"}}};
   return table;

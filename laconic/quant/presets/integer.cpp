@@ -3,114 +3,123 @@
 namespace laconic {
 namespace {
 
-const Granularity kChannels = PerChannel{.axis = 0};
-const Granularity kGroups = PerGroup{.axis = 1, .group_size = 128, .pad = true};
-const Granularity kLastGroups = PerGroup{.axis = -1, .group_size = 128, .pad = true};
-constexpr const char* kGroupSizeNote = "set the group size";
-
-/// All codes of the larger side are used; powers of two divide by powers of two.
-template <typename Kind>
-QuantSpec with_scale(const QuantSpec& spec, const Statistic& statistic,
-                     const Restriction& restriction) {
-  Kind scale;
-  scale.statistic = statistic;
-  scale.restriction = restriction;
-  scale.threshold = std::holds_alternative<PowerOfTwo>(restriction) ? Threshold::kPowerOfTwo
-                                                                    : Threshold::kFullRange;
-  return spec.let(Scale(scale));
-}
-
-/// Found anew for each tensor.
-QuantSpec live(const QuantSpec& spec, const Statistic& statistic,
-               const Restriction& restriction = AnyFloat{}) {
-  return with_scale<StatisticScale>(spec, statistic, restriction);
-}
-
-/// Learned, beginning at the statistic.
-QuantSpec learned(const QuantSpec& spec, const Statistic& statistic,
-                  const Restriction& restriction = AnyFloat{}) {
-  return with_scale<LearnedScale>(spec, statistic, restriction).let(Gradient(Clipped{}));
-}
-
-Restriction power_up() { return PowerOfTwo{PowerRounding::kCeil}; }
-
-QuantSpec int_weight() { return live(QuantSpec{}.let(IntFormat{8, true, true}), AbsMax{}); }
-QuantSpec int_tensor() { return live(QuantSpec{}.let(IntFormat{8, true, false}), AbsMax{}); }
-
-QuantSpec shifted(const Granularity& granularity = PerTensor{}) {
-  const QuantSpec spec = QuantSpec{}.let(IntFormat{8, false, false}, granularity);
-  return live(spec, MinMax{.include_zero = false}).let(ZeroPoint(IntegerZeroPoint{}));
-}
-
 BiasQuantizer bias(int64_t bits) { return {.format = {bits, true, false}}; }
+
+QuantSpec decoupled(const QuantSpec& spec, const Statistic& statistic,
+                    const Restriction& restriction = AnyFloat{}) {
+  const auto rule = *statistic_of(live(spec, statistic, restriction).scale);
+  return spec.let(Scale(DecoupledScale{{rule}}));
+}
+
+/// Scales of batch normalisation's way: the mean over batches of each channel's largest magnitude.
+QuantSpec batch(bool is_signed) {
+  const QuantSpec spec = int_activation(is_signed);
+  RunningScale running{*statistic_of(spec.scale), /*momentum=*/0};
+  running.statistic = AbsMaxAverage{.axis = 1};
+  return spec.let(Scale(running));
+}
+
+QuantSpec accumulator_aware(bool zero_centered) {
+  AccumulatorScale scale;
+  scale.zero_centered = zero_centered;
+  return int_weight().let(kChannels, Scale(scale), Rounding(TowardZero{}), Gradient(Clipped{}));
+}
+
+constexpr const char* kGivenRange = "set the range";
+constexpr const char* kAccumulator =
+    "set accumulator_bits, and input_bits and input_signed as the input has them";
 
 }  // namespace
 
 std::vector<QuantPreset> scaled_integer_presets() {
   const std::string family = "scaled_int";
   const QuantSpec weight = int_weight(), channels = weight.let(kChannels);
-  return {{"IntBias", family, bias(32), "set the bit width"},
-          {"Int8Bias", family, bias(8)},
-          {"Int16Bias", family, bias(16)},
-          {"Int24Bias", family, bias(24)},
-          {"Int32Bias", family, bias(32)},
-          {"Int8BiasPerTensorFloatInternalScaling", family, int_tensor()},
-          {"Int8WeightPerTensorFloat", family, weight},
-          {"Int8WeightPerTensorFloatMSE", family, learned(weight, Mse{})},
-          {"Int8WeightPerChannelFloat", family, channels},
-          {"Int8WeightPerChannelFloatMSE", family, learned(channels, Mse{})},
-          {"TruncTo8bit", family, Truncation{}},
-          {"RoundTo8bit", family, Truncation{.rounding = HalfEven{}}},
-          {"ShiftRoundSaturateTo8bit", family, Truncation{.rounding = HalfEven{}},
-           "set the shift that shift_for finds for the percentile 99.999"},
-          {"Int8WeightPerTensorFloatHQO", family, learned(weight, HalfQuadratic{})},
-          {"Int8WeightPerChannelFloatHQO", family, learned(channels, HalfQuadratic{})}};
+  const QuantSpec act = int_activation(true), unsigned_act = int_activation(false);
+  const auto norm = channels.let(Scale(WeightNormScale{}), Gradient(Clipped{}));
+  return {
+      {"Int8ActPerTensorFloatMinMaxInit", family, learned(act, GivenRange{}), kGivenRange},
+      {"Uint8ActPerTensorFloatMaxInit", family, learned(unsigned_act, GivenRange{}), kGivenRange},
+      {"IntBias", family, bias(32), "set the bit width"},
+      {"Int8Bias", family, bias(8)},
+      {"Int16Bias", family, bias(16)},
+      {"Int24Bias", family, bias(24)},
+      {"Int32Bias", family, bias(32)},
+      {"Int8BiasPerTensorFloatInternalScaling", family,
+       live(QuantSpec{}.let(IntFormat{8, true, false}), AbsMax{})},
+      {"Int8WeightPerTensorFloat", family, weight},
+      {"Int8WeightPerTensorFloatMSE", family, learned(weight, Mse{})},
+      {"Int8WeightPerChannelFloat", family, channels},
+      {"Int8WeightPerChannelFloatMSE", family, learned(channels, Mse{})},
+      {"Int8ActPerTensorFloat", family, act},
+      {"Int8ActPerTensorFloatMSE", family, collected(act, Mse{})},
+      {"Uint8ActPerTensorFloat", family, unsigned_act},
+      {"Uint8ActPerTensorFloatMSE", family, collected(unsigned_act, Mse{})},
+      {"TruncTo8bit", family, Truncation{}},
+      {"RoundTo8bit", family, Truncation{.rounding = HalfEven{}}},
+      {"ShiftRoundSaturateTo8bit", family, Truncation{.rounding = HalfEven{}},
+       "set the shift that shift_for finds for the percentile 99.999"},
+      {"Int4WeightPerTensorFloatDecoupled", family, decoupled(int_weight(4), AbsMaxL2{})},
+      {"Int8WeightPerChannelFloatDecoupled", family, decoupled(channels, AbsMax{})},
+      {"Uint8ActPerTensorFloatBatchQuant2d", family, batch(false)},
+      {"Int8ActPerTensorFloatBatchQuant2d", family, batch(true)},
+      {"Uint8ActPerTensorFloatBatchQuant1d", family, batch(false)},
+      {"Int8ActPerTensorFloatBatchQuant1d", family, batch(true)},
+      {"Int8WeightNormL2PerChannelFixedPoint", family, norm, "the scale is learned as a logarithm"},
+      {"Int8AccumulatorAwareWeightQuant", family, accumulator_aware(false), kAccumulator},
+      {"Int8AccumulatorAwareZeroCenterWeightQuant", family, accumulator_aware(true), kAccumulator},
+      {"Int8WeightPerTensorFloatHQO", family, learned(weight, HalfQuadratic{})},
+      {"Int8WeightPerChannelFloatHQO", family, learned(channels, HalfQuadratic{})}};
 }
 
 std::vector<QuantPreset> fixed_point_presets() {
   const std::string family = "fixed_point";
   const QuantSpec weight = int_weight(), channels = weight.let(kChannels);
-  return {{"Int8WeightPerTensorFixedPoint", family, live(weight, AbsMax{}, power_up())},
-          {"Int8WeightPerChannelFixedPoint", family, live(channels, AbsMax{}, power_up())},
-          {"Int8WeightPerTensorFixedPointMSE", family, learned(weight, Mse{}, power_up())},
-          {"Int8WeightPerChannelFixedPointMSE", family, learned(channels, Mse{}, power_up())},
-          {"Int8BiasPerTensorFixedPointInternalScaling", family,
-           live(int_tensor(), AbsMax{}, power_up())}};
+  const QuantSpec act = int_activation(true), unsigned_act = int_activation(false);
+  return {
+      {"Int8WeightPerTensorFixedPoint", family, live(weight, AbsMax{}, power_up())},
+      {"Int8WeightPerChannelFixedPoint", family, live(channels, AbsMax{}, power_up())},
+      {"Int8WeightPerTensorFixedPointMSE", family, learned(weight, Mse{}, power_up())},
+      {"Int8WeightPerChannelFixedPointMSE", family, learned(channels, Mse{}, power_up())},
+      {"Int8ActPerTensorFixedPoint", family, collected(act, Percentile{}, power_up())},
+      {"Int8ActPerTensorFixedPointMSE", family, collected(act, Mse{}, power_up())},
+      {"Int8ActPerTensorFixedPointMinMaxInit", family, learned(act, GivenRange{}, power_up()),
+       kGivenRange},
+      {"Uint8ActPerTensorFixedPoint", family, collected(unsigned_act, Percentile{}, power_up())},
+      {"Uint8ActPerTensorFixedPointMSE", family, collected(unsigned_act, Mse{}, power_up())},
+      {"Uint8ActPerTensorFixedPointMaxInit", family,
+       learned(unsigned_act, GivenRange{}, power_up()), kGivenRange},
+      {"Int8BiasPerTensorFixedPointInternalScaling", family,
+       live(QuantSpec{}.let(IntFormat{8, true, false}), AbsMax{}, power_up())},
+      {"Int4WeightPerTensorFixedPointDecoupled", family,
+       decoupled(int_weight(4), AbsMaxL2{}, power_up())}};
 }
 
 std::vector<QuantPreset> shifted_integer_presets() {
   const std::string family = "shifted_scaled_int";
   const QuantSpec tensor = shifted(), channels = shifted(kChannels);
-  return {{"ShiftedUint8WeightPerTensorFloat", family, tensor},
+  const PercentileInterval interval;
+  // The zero point alone is searched and then learned, beside a scale that is not.
+  const auto searched = [](QuantSpec spec, ZeroPointSource source) {
+    spec.range_start = {HalfQuadraticMinimum{}, source};
+    return spec.let(ZeroPoint(FloatZeroPoint{}));
+  };
+  const auto hqo = [&](const QuantSpec& spec) { return searched(spec, ZeroPointSource::kLearned); };
+  return {{"ShiftedUint8ActPerTensorFixedPoint", family, collected(tensor, interval, power_up())},
+          {"ShiftedUint8ActPerTensorFixedPointMSE", family, collected(tensor, Mse{}, power_up())},
+          {"ShiftedUint8ActPerTensorFloat", family, collected(tensor, interval)},
+          {"ShiftedUint8ActPerTensorFloatMSE", family, collected(tensor, Mse{})},
+          {"ShiftedUint8WeightPerTensorFloat", family, tensor},
           {"ShiftedUint8WeightPerTensorFloatMSE", family, learned(tensor, Mse{})},
           {"ShiftedUint8WeightPerChannelFloat", family, channels},
           {"ShiftedUint8WeightPerChannelFloatMSE", family, learned(channels, Mse{})},
-          {"ShiftedUint8WeightGroupQuantFloat", family, shifted(kGroups), kGroupSizeNote}};
-}
-
-std::vector<QuantPreset> no_quantizer_presets() {
-  std::vector<QuantPreset> presets;
-  for (const char* what : {"Weight", "Act", "Bias", "Trunc", "Clamp"})
-    presets.push_back({std::string("None") + what + "Quant", "none", NoQuantizer{}});
-  return presets;
-}
-
-// What the established library's programs add to its presets.
-std::vector<QuantPreset> program_presets() {
-  const std::string family = "programs";
-  const QuantSpec groups = int_weight().let(kGroups), tensor = int_tensor();
-  return {{"IntWeightSymmetricGroupQuant", family, groups, kGroupSizeNote},
-          {"IntWeightSymmetricGroupQuantMSE", family, learned(groups, Mse{}), kGroupSizeNote},
-          {"Int8DynamicActPerTensorFloat", family, tensor},
-          {"ShiftedUint8WeightGroupQuantFloatMSE", family, learned(shifted(kGroups), Mse{}),
+          {"ShiftedUint8WeightPerTensorFloatHQO", family, hqo(tensor)},
+          {"ShiftedUint8WeightPerChannelFloatHQO", family, hqo(channels)},
+          {"ShiftedUint8WeightPerGroupFloatHQO", family, hqo(shifted(PerGroup{1, 32, true})),
            kGroupSizeNote},
-          {"Int8DynamicActPerRowFloat", family, tensor.let(PerToken{})},
-          {"Int8DynamicActPerRowFixedPoint", family,
-           live(tensor.let(PerToken{}), AbsMax{}, power_up())},
-          {"Int8DynamicActPerGroupFloat", family, tensor.let(kLastGroups), kGroupSizeNote},
-          {"ShiftedUint8DynamicActPerGroupFloat", family, shifted(kLastGroups), kGroupSizeNote},
-          {"ShiftedUint8DynamicActPerTensorFloat", family, shifted()},
-          {"ShiftedUint8DynamicActPerRowFloat", family, shifted(PerToken{})}};
+          {"ShiftedUint8ActPerTensorFloatHQO", family,
+           searched(collected(tensor, interval), ZeroPointSource::kAsScale)},
+          {"ShiftedUint8WeightGroupQuantFloat", family, shifted(PerGroup{1, 128, true}),
+           kGroupSizeNote}};
 }
 
 }  // namespace laconic

@@ -11,8 +11,10 @@ namespace {
 
 std::vector<QuantPreset> all_presets() {
   std::vector<QuantPreset> all;
-  for (const auto& family : {scaled_integer_presets(), fixed_point_presets(),
-                             shifted_integer_presets(), no_quantizer_presets(), program_presets()})
+  for (const auto& family :
+       {scaled_integer_presets(), fixed_point_presets(), shifted_integer_presets(), sign_presets(),
+        plain_float_presets(), fnuz_float_presets(), ocp_float_presets(), block_presets(),
+        no_quantizer_presets(), program_presets(), own_presets()})
     all.insert(all.end(), family.begin(), family.end());
   return all;
 }

@@ -28,8 +28,7 @@ struct QuantPreset {
       {};  ///< what is usually set to one's own by `.let`, and what else there is to say
 };
 
-/// All of them, family by family, by the names and in the order of Brevitas 0.13.4: those of its
-/// integer quantizers whose parts are here.
+/// All of them, family by family: those that Brevitas 0.13.4 has, by its names, then ours.
 const std::vector<QuantPreset>& quant_presets();
 
 /// @throws c10::ValueError for an unknown name, with the nearest one.
