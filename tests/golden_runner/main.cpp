@@ -36,6 +36,7 @@ const std::vector<Area>& areas() {
       {"scaling", answer_scaling},
       {"stats", answer_stats},
       {"zero_point", answer_zero_point},
+      {"core_float", answer_core_float},
       {"core_binary_ternary", answer_core_binary_ternary},
       {"weight_int", answer_weight},
       {"weight_group", answer_weight},

@@ -18,7 +18,7 @@ MinifloatFormat with_infinity() {
   return format;
 }
 
-std::vector<Format> formats() {
+std::vector<Format> kinds_of_formats() {
   return {IntFormat{}, IntFormat{12, true}, BinaryFormat{}, TernaryFormat{},  e2m1(),
           e4m3(),      e4m3_fnuz(),         nf4(),          PowerSumFormat{}, with_infinity()};
 }
@@ -32,16 +32,15 @@ TEST(NonFinite, StaysWhereAScaleIsThereAlready) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
     auto x = finite.to(dtype);
     x[0][1] = kNaN, x[0][20] = kInfinity, x[1][3] = -kInfinity;
-    for (const Format& format : formats()) {
+    for (const Format& format : kinds_of_formats()) {
       SCOPED_TRACE(describe(format));
       const auto spec = fixed(format);
       const auto parameters = find_parameters(spec, at::ones_like(x));
       const auto value = fake_quantize(spec, x, parameters),
                  usual = fake_quantize(spec, finite.to(dtype), parameters);
       EXPECT_TRUE(value[0][1].isnan().item<bool>());
-      const bool has_it = format == Format(with_infinity());
-      EXPECT_TRUE((has_it ? value.isposinf() : value.isnan())[0][20].item<bool>());
-      EXPECT_TRUE((has_it ? value.isneginf() : value.isnan())[1][3].item<bool>());
+      EXPECT_TRUE(value[0][20].isnan().item<bool>());
+      EXPECT_TRUE(value[1][3].isnan().item<bool>());
       const auto kept = x.isfinite();
       EXPECT_TRUE(at::equal(value.masked_select(kept), usual.masked_select(kept)));
       EXPECT_TRUE(at::equal(fake_quantize_composed(spec, x, parameters).isnan(), value.isnan()));
@@ -52,7 +51,7 @@ TEST(NonFinite, StaysWhereAScaleIsThereAlready) {
 TEST(NonFinite, IsRefusedOrPropagatedWhereAScaleIsFound) {
   auto x = at::ones({3, 16});
   x[1][2] = kInfinity, x[2][5] = kNaN;
-  for (const Format& format : formats()) {
+  for (const Format& format : kinds_of_formats()) {
     SCOPED_TRACE(describe(format));
     const auto spec = QuantSpec{}.let(format, PerChannel{.axis = 0});
     expect_error<c10::ValueError>([&] { fake_quantize_dynamic(spec, x); },
@@ -66,22 +65,20 @@ TEST(NonFinite, IsRefusedOrPropagatedWhereAScaleIsFound) {
 
 TEST(NonFinite, HasACodeOnlyWhereTheFormatHasOne) {
   const auto nan = at::full({16}, kNaN), infinity = at::full({16}, kInfinity);
-  for (const Format& format : formats()) {
+  for (const Format& format : kinds_of_formats()) {
     SCOPED_TRACE(describe(format));
     const auto spec = fixed(format);
     const auto parameters = find_parameters(spec, at::ones({16}));
     const auto* minifloat = std::get_if<MinifloatFormat>(&format);
-    const auto back = [&](const at::Tensor& x) {
-      return dequantize(spec, quantize_codes(spec, x, parameters), parameters);
-    };
-    if (minifloat != nullptr && minifloat->specials != FloatSpecials::kNone)
-      EXPECT_TRUE(back(nan).isnan().all().item<bool>());
-    else
-      expect_error<c10::ValueError>([&] { back(nan); }, {"NaN"});
-    if (format == Format(with_infinity()))
-      EXPECT_TRUE(back(infinity).isposinf().all().item<bool>());
-    else
-      expect_error<c10::ValueError>([&] { back(infinity); }, {"infinity"});
+    for (const at::Tensor& x : {nan, infinity}) {
+      const auto back = [&] {
+        return dequantize(spec, quantize_codes(spec, x, parameters), parameters);
+      };
+      if (minifloat != nullptr && minifloat->specials != FloatSpecials::kNone)
+        EXPECT_TRUE(back().isnan().all().item<bool>());
+      else
+        expect_error<c10::ValueError>(back, {"NaN or infinity in 16 of 16"});
+    }
   }
 }
 

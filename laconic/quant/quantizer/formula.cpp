@@ -3,13 +3,23 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/full.h>
 
+#include <limits>
+
+#include "laconic/kernel/straight_through.h"
+
 namespace laconic {
+
+at::Tensor units_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto plain = x.detach();
+  const auto finite = straight_through(x, plain.masked_fill(plain.isinf(), nan));
+  return zero_point.defined() ? finite / scale + zero_point : finite / scale;
+}
 
 at::Tensor elements_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
                        const CodeBounds& bounds, const QuantSpec& parts,
                        const RoundingState& state) {
-  const auto real = zero_point.defined() ? x / scale + zero_point : x / scale;
-  return elements_of_real(parts.format, real,
+  return elements_of_real(parts.format, units_of(x, scale, zero_point),
                           {bounds, parts.rounding, parts.gradient, state, zero_point});
 }
 

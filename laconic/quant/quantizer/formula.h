@@ -6,7 +6,12 @@
 
 namespace laconic {
 
-/// clamp(round(x / scale + zero_point), q_min, q_max): elements of the spec's format as floats,
+/// x / scale + zero_point: real numbers in units of the scale. `zero_point` may be undefined.
+/// Infinity becomes NaN, also for a format that has an infinity, which keeps it for what is too
+/// large: clamped it would be a number.
+at::Tensor units_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point);
+
+/// clamp(round(units_of(x)), q_min, q_max): elements of the spec's format as floats,
 /// with the gradients of rounding and clamp. `zero_point` may be undefined. Shapes broadcast.
 /// @param state  of the rounding, in the shape of `x`.
 at::Tensor elements_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,

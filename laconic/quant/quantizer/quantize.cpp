@@ -5,7 +5,6 @@
 #include <ATen/ops/ones.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "laconic/base/variant.h"
 #include "laconic/quant/quantizer/formula.h"
@@ -83,18 +82,12 @@ at::Tensor elements_in_view(const QuantSpec& spec, const at::Tensor& view,
   const auto* minifloat = std::get_if<MinifloatFormat>(&spec.format);
   if (minifloat == nullptr || !parameters.bit_width.defined())
     return elements_of(view, scale, zero_point, bounds, spec, grouped_state(spec, parameters));
-  const auto real = zero_point.defined() ? view / scale + zero_point : view / scale;
-  return format_elements(*minifloat, real,
+  return format_elements(*minifloat, units_of(view, scale, zero_point),
                          {bounds, spec.rounding, spec.gradient, grouped_state(spec, parameters)},
                          parameters.bit_width);
 }
 
-// Where infinity became a number.
-at::Tensor is_lost(const at::Tensor& value, const at::Tensor& x) {
-  return x.detach().isinf().logical_and(value.detach().isfinite());
-}
-
-bool has_special_codes(const Format& format) {
+bool has_nan_code(const Format& format) {
   const auto* minifloat = std::get_if<MinifloatFormat>(&format);
   return minifloat != nullptr && minifloat->specials != FloatSpecials::kNone;
 }
@@ -128,19 +121,14 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
 
 at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters) {
-  if (!has_special_codes(spec.format)) check_quantizable(x);  // no code would say NaN
+  if (!has_nan_code(spec.format)) check_quantizable(x);  // no code would say NaN
   if (auto codes = fused_codes(spec, x, parameters)) return *codes;
   const auto real = x.detach().to(parameters.scale.scalar_type());
   QuantParameters plain = detached(parameters);
   plain.rounding.is_training = false;
   const auto view = elements_in_view(spec, grouped(real, spec.granularity), plain,
                                      code_span(spec, real, plain.bit_width).bounds);
-  const auto elements = ungrouped(view, x.sizes(), spec.granularity);
-  TORCH_CHECK_VALUE(!is_lost(elements, real).any().item<bool>(),
-                    "[quantize] expected finite numbers, got infinity, for which the format ",
-                    describe(spec.format),
-                    " has no code as it saturates. Choose saturating false.");
-  return encode(spec.format, elements).contiguous();
+  return encode(spec.format, ungrouped(view, x.sizes(), spec.granularity)).contiguous();
 }
 
 at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
@@ -164,8 +152,7 @@ at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
   const auto elements = elements_in_view(spec, view, used, {graded.q_min, graded.q_max});
   const auto value = ungrouped(real_values(elements, graded.scale, parameters.zero_point),
                                x.sizes(), spec.granularity);
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  return value.masked_fill(is_lost(value, real), nan).to(x.scalar_type());
+  return value.to(x.scalar_type());
 }
 
 at::Tensor fake_quantize(const QuantSpec& spec, const at::Tensor& x,
