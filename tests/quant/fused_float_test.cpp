@@ -132,6 +132,15 @@ TEST(FusedFloats, AllZeroGroupsAndDenormalsStayWhatTheyAre) {
   }
 }
 
+TEST(FusedFloats, ClampQuotientsThatAreMoreThanFloatHolds) {
+  at::manual_seed(4);
+  const Restriction tiny = QuantizedBy{QuantSpec{}.let(e4m3(), Scale(ConstantScale{1e-6}))};
+  for (const Format& format : {Format(e4m3()), Format(IntFormat{.bit_width = 8})}) {
+    const auto spec = QuantSpec{}.let(format, PerGroup{.axis = -1, .group_size = 32}, tiny);
+    expect_found_as_composed(spec, at::randn({4, 64}) * 1e37);
+  }
+}
+
 TEST(FusedFloats, NaNAndInfinityAreRefusedWhereScalesAreFound) {
   for (const QuantSpec& spec : {mx(e4m3()), nvfp4(), QuantSpec{}.let(e5m2())}) {
     for (const float bad :

@@ -71,10 +71,10 @@ std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spe
   }
   const auto parameters = call.quantizes_scales ? numbers_of_scales(call, spec, x, sizes)
                                                 : numbers_of_extremes(call, spec, x, sizes);
+  // Not said to be finite: under a scale that is restricted to small ones a quotient may not be.
   if (parameters && value.defined())
-    kernel::quantize_given(
-        x, call.runs, call.grid,
-        {flat(parameters->scale), flat(parameters->zero_point), /*of_finite=*/true}, value);
+    kernel::quantize_given(x, call.runs, call.grid,
+                           {flat(parameters->scale), flat(parameters->zero_point)}, value);
   return parameters;
 }
 
