@@ -18,7 +18,8 @@ perplexity="$("$binaries/own_part" evaluate perplexity "$work/q" --text assets/t
 # Float has 58.264, rounding to nearest in groups of 32 has 59.576: a good range may be near that.
 python3 -c 'import json, sys; p = json.loads(sys.argv[1])["perplexity"]; print(p); sys.exit(not 58 < p < 62)' "$perplexity"
 
-"$binaries/own_part" recipes --quantizers | grep -q 'round_from'
+"$binaries/own_part" recipes --quantizers > "$work/listed" # not into grep -q, which ends before the list does
+grep -q 'round_from' "$work/listed"
 
 # The plain program says what it does not know.
 if "$binaries/laconic" evaluate perplexity "$work/q" --text assets/text/evaluation.txt 2> "$work/refused"; then
