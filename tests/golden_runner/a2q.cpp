@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/nn/quantizer.h"
@@ -59,22 +59,22 @@ Answer answer_a2q(const Case& item) {
   for (auto& parameter : quantizer->named_parameters()) {
     const std::string name = "param." + parameter.key();
     if (item.has_input(name)) {
-      const torch::NoGradGuard no_gradient;
+      const at::NoGradGuard no_gradient;
       parameter.value().copy_(item.input(name));
     }
     answer.leaves[name] = answer.outputs[name] = parameter.value();
   }
   const QuantTensor found = quantizer->forward(weight),
                     input = quantize_input(layer, item.input("x"));
-  answer.differentiated = layer.is_convolution ? torch::conv2d(input.value, found.value)
-                                               : torch::linear(input.value, found.value);
+  answer.differentiated = layer.is_convolution ? at::conv2d(input.value, found.value)
+                                               : at::linear(input.value, found.value);
   const at::Tensor codes = codes_of(found).to(at::kFloat);
   answer.outputs["y"] = answer.differentiated;
   answer.outputs["input.value"] = input.value;
   answer.outputs["input.scale"] = input.scale;
   answer.outputs["weight.value"] = found.value;
   answer.outputs["weight.scale"] = found.scale;
-  answer.outputs["weight.zero_point"] = torch::zeros({});
+  answer.outputs["weight.zero_point"] = at::zeros({});
   answer.outputs["weight.bit_width"] = quantizer->bit_width();
   answer.outputs["weight.codes"] = codes;
   answer.outputs["weight.code_l1_norm"] = codes.abs().flatten(1).sum(1);

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/nn/quantizer.h"
@@ -50,7 +50,7 @@ Answer answer_act_dynamic(const Case& item) {
   answer.differentiated = answer.outputs["value"] = found.value;
   answer.outputs["scale"] = recorded(found.scale);
   answer.outputs["zero_point"] =
-      found.zero_point.defined() ? recorded(found.zero_point) : torch::zeros({});
+      found.zero_point.defined() ? recorded(found.zero_point) : at::zeros({});
   add_format_outputs("", spec.format, answer);
   answer.steps["value"] = answer.outputs["scale"];
   return answer;

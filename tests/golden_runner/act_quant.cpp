@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 
@@ -56,7 +56,7 @@ void add_outputs(const std::string& step, const QuantTensor& found, Answer& answ
   answer.outputs[step + ".value"] = found.value;
   answer.outputs[step + ".scale"] = found.scale;
   answer.outputs[step + ".zero_point"] =
-      found.zero_point.defined() ? found.zero_point : torch::zeros({});
+      found.zero_point.defined() ? found.zero_point : at::zeros({});
   answer.steps[step + ".value"] = found.scale;
 }
 

@@ -1,6 +1,6 @@
 #include "laconic/quant/tensor/bias.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/quant/tensor/product.h"
@@ -33,7 +33,7 @@ Answer answer_linear(const Case& item, Options& options) {
     return answer.leaves[name] = item.input(name).requires_grad_();
   };
   const QuantSpec input_spec = absmax_spec(input_bits, false, PerTensor{}).let(Gradient(Clipped{}));
-  const at::Tensor input_scale = torch::full({}, absmax / std::pow(2.0, input_bits - 1));
+  const at::Tensor input_scale = at::full({}, absmax / std::pow(2.0, input_bits - 1));
   const QuantTensor x = quantize(input_spec, leaf("x"), {input_scale, {}});
   const QuantTensor weight = quantize(weight_spec, leaf("weight"));
   const QuantTensor bias = quantize_bias(bias_quantizer, leaf("bias"), x, weight);

@@ -1,6 +1,6 @@
 #include "laconic/quant/bit_width/bit_width.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "options.h"
@@ -24,7 +24,7 @@ Answer answer_parameter(const Case& item) {
 Answer answer_clamp(const Case& item) {
   Options options(item.options);
   const BitClamp clamp{options.number("min_bits", 0, 64), options.number("max_bits", 0, 64)};
-  at::Tensor removed = torch::full({}, options.number("bits_to_remove", 0, 64));
+  at::Tensor removed = at::full({}, options.number("bits_to_remove", 0, 64));
   const bool learned = options.flag("learned", false);
   options.finish();
   Answer answer;

@@ -1,6 +1,7 @@
 #include "compare.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -107,9 +108,9 @@ void compare_gradients(const Case& item, const Answer& answer, std::vector<std::
     const auto got = found.find(name);
     // No path is a gradient of zero.
     const bool absent = got == found.end() || !got->second.defined();
-    const at::Tensor value = absent ? torch::zeros_like(leaf->second) : got->second;
+    const at::Tensor value = absent ? at::zeros_like(leaf->second) : got->second;
     // A code that falls on its other side changes a gradient by any amount.
-    const at::Tensor any = torch::full({}, std::numeric_limits<double>::infinity());
+    const at::Tensor any = at::full({}, std::numeric_limits<double>::infinity());
     const std::string wrong = compare_tensor(value, want, item.tolerance, any);
     if (!wrong.empty()) failures.push_back("gradient " + name + ": " + wrong);
   }

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <limits>
 
@@ -16,7 +16,7 @@ Answer answer_core_binary_ternary(const Case& item) {
   Options options(item.options);
   const auto scheme = options.word("scheme", {"binary", "clamped_binary", "ternary"});
   const bool learned = options.word("scale_kind", {"const", "parameter"}) == "parameter";
-  const at::Tensor scale = torch::full({}, options.number("scale_init", 1e-6, 1e6));
+  const at::Tensor scale = at::full({}, options.number("scale_init", 1e-6, 1e6));
   const bool ternary = scheme == "ternary";
   const double threshold = ternary ? options.number("threshold", 0, 1) : 0;
   options.finish();
@@ -24,7 +24,7 @@ Answer answer_core_binary_ternary(const Case& item) {
   Answer answer;
   const at::Tensor x = answer.leaves["x"] = item.input("x").requires_grad_();
   if (learned) answer.leaves["scale_param"] = scale.requires_grad_();
-  const at::Tensor far = torch::full({}, std::numeric_limits<float>::infinity());
+  const at::Tensor far = at::full({}, std::numeric_limits<float>::infinity());
   ElementRule rule{{far.neg(), far}};
   if (scheme == "clamped_binary") rule.bounds = {scale.neg(), scale};
   rule.gradient = scheme == "binary" ? Gradient(StraightThrough{}) : Clipped{};
@@ -34,8 +34,8 @@ Answer answer_core_binary_ternary(const Case& item) {
   answer.differentiated = real_values(elements_of_real(format, x, rule), scale, {});
   answer.outputs = {{"y", answer.differentiated},
                     {"scale", scale.reshape({1})},
-                    {"zero_point", torch::zeros({})},
-                    {"bit_width", torch::full({}, static_cast<double>(stored_bits(format)))}};
+                    {"zero_point", at::zeros({})},
+                    {"bit_width", at::full({}, static_cast<double>(stored_bits(format)))}};
   return answer;
 }
 

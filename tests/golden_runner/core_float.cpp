@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
@@ -45,7 +45,7 @@ Answer answer_float_quant(const Case& item) {
   const at::Tensor scale = answer.leaves["scale"] = item.input("scale").requires_grad_();
   const at::Tensor elements = elements_of(x, scale, {}, bounds_like(format, x), parts);
   answer.differentiated = real_values(elements, scale, {});
-  const auto number = [](double value) { return torch::full({}, value); };
+  const auto number = [](double value) { return at::full({}, value); };
   answer.outputs = {{"y", answer.differentiated},
                     {"scale", scale.reshape({1})},
                     {"zero_point", number(0)},

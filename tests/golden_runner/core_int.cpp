@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/quant/quantizer/formula.h"
@@ -50,7 +50,7 @@ Answer answer_core_int(const Case& item) {
   answer.outputs = {
       {"y", y}, {"codes", codes}, {"min_int", bounds.q_min}, {"max_int", bounds.q_max}};
   answer.differentiated = y;
-  answer.steps = {{"y", scale}, {"codes", torch::ones({})}};
+  answer.steps = {{"y", scale}, {"codes", at::ones({})}};
   return answer;
 }
 

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 #include <limits>
@@ -164,8 +164,8 @@ Solved solve_layer(const Task& task, size_t index, const QuantizedWeight& neares
     values.push_back(dequantize(spec, solution.codes, solution.parameters));
     scales.push_back(solution.parameters.scale);
   }
-  const at::Tensor scale = scales.front().dim() == 0 ? scales.front() : torch::cat(scales);
-  return {torch::cat(values).reshape(layer.weight.sizes()), scale.reshape(nearest.scale.sizes())};
+  const at::Tensor scale = scales.front().dim() == 0 ? scales.front() : at::cat(scales);
+  return {at::cat(values).reshape(layer.weight.sizes()), scale.reshape(nearest.scale.sizes())};
 }
 
 void check_error(const Case& item, double found, Answer& answer) {

@@ -1,7 +1,8 @@
 // Runs recorded cases (tests/golden/README.md) against the library.
 
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cstdio>

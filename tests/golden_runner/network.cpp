@@ -1,6 +1,6 @@
 #include "network.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 namespace laconic::golden {
 namespace {
@@ -34,7 +34,7 @@ int64_t group_count(const Layer& layer, const at::Tensor& x) {
 
 at::Tensor apply_layer(const Layer& layer, const at::Tensor& x, const at::Tensor& weight) {
   const int64_t groups = group_count(layer, x);
-  if (is_linear(layer)) return torch::linear(x, weight, layer.bias);
+  if (is_linear(layer)) return at::linear(x, weight, layer.bias);
   const std::vector<int64_t> ones(layer.padding.size(), 1), zeros(layer.padding.size(), 0);
   return at::convolution(x, weight, layer.bias, ones, layer.padding, ones, /*transposed=*/false,
                          zeros, groups);

@@ -1,6 +1,6 @@
 #include "parts.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -143,7 +143,7 @@ Format read_format(Options& options) {
 
 void add_format_outputs(const std::string& prefix, const Format& format, Answer& answer) {
   const auto number = [&](const char* name, int64_t value) {
-    answer.outputs[prefix + name] = torch::full({}, static_cast<double>(value));
+    answer.outputs[prefix + name] = at::full({}, static_cast<double>(value));
   };
   const auto* minifloat = std::get_if<MinifloatFormat>(&format);
   if (minifloat == nullptr) return number("bit_width", stored_bits(format));

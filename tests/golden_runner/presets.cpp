@@ -1,6 +1,6 @@
 #include "laconic/quant/presets/presets.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>
@@ -46,7 +46,7 @@ void add_outputs(const std::string& prefix, const QuantSpec& spec, const QuantTe
   answer.outputs[prefix + "zero_point"] =
       found.zero_point.defined() && !std::holds_alternative<NoZeroPoint>(spec.zero_point)
           ? recorded(spec, found.zero_point, found.value)
-          : torch::zeros({});
+          : at::zeros({});
   answer.steps[prefix + "value"] = answer.outputs[prefix + "scale"];
 }
 

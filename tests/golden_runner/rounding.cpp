@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/kernel/straight_through.h"
@@ -13,7 +13,7 @@ namespace {
 at::Tensor sign_function(const std::string& word, const at::Tensor& x) {
   const at::Tensor plain = x.detach();
   if (word == "binary_sign")
-    return straight_through(x, torch::where(plain.ge(0), torch::ones_like(plain), -1));
+    return straight_through(x, at::where(plain.ge(0), at::ones_like(plain), -1));
   if (word == "ternary_sign") return straight_through(x, plain.sign());
   return magnitude(x);
 }

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "parts.h"
@@ -33,12 +33,12 @@ Answer answer_int_threshold(const Case& item) {
   options.finish();
   std::vector<at::Tensor> found;
   for (const auto& bits : item.options.at("bits")) {
-    const auto width = torch::full({}, bits.get<double>());
+    const auto width = at::full({}, bits.get<double>());
     const IntFormat format{bits.get<int64_t>(), is_signed, narrow};
     found.push_back(threshold_code(threshold, code_bounds(format, width), format, width));
   }
   Answer answer;
-  answer.outputs = {{"threshold", torch::stack(found)}};
+  answer.outputs = {{"threshold", at::stack(found)}};
   return answer;
 }
 

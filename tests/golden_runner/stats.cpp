@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/quant/quantizer/search.h"
@@ -51,7 +51,7 @@ at::Tensor compute(const std::string& word, Options& options, const at::Tensor& 
     return row_minimum(PercentileInterval{.low = low}, rows);
   }
   if (word == "mean_learned_sigma_std") {
-    const auto sigma = torch::full({}, options.number("sigma", 0, 1e6)).requires_grad_();
+    const auto sigma = at::full({}, options.number("sigma", 0, 1e6)).requires_grad_();
     answer.leaves["sigma"] = sigma;
     return mean_sigma(rows, sigma);
   }

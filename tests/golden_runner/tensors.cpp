@@ -1,6 +1,6 @@
 #include "tensors.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -20,11 +20,11 @@ QuantTensor read_tensor(const Case& item, const std::string& prefix) {
 }
 
 at::Tensor bit_width_of(const QuantTensor& tensor) {
-  return torch::full({}, static_cast<double>(std::get<IntFormat>(tensor.format).bit_width));
+  return at::full({}, static_cast<double>(std::get<IntFormat>(tensor.format).bit_width));
 }
 
 at::Tensor zero_point_of(const QuantTensor& tensor) {
-  return tensor.zero_point.defined() ? tensor.zero_point : torch::zeros({});
+  return tensor.zero_point.defined() ? tensor.zero_point : at::zeros({});
 }
 
 }  // namespace laconic::golden

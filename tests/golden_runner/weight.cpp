@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "weight_quantizer.h"
@@ -26,17 +26,16 @@ Answer answer_weight(const Case& item) {
   answer.outputs["codes"] = found.codes;
   answer.outputs["scale"] = scale;
   if (const auto* format = std::get_if<MinifloatFormat>(&quantizer.spec.format)) {
-    answer.outputs["exponent_bit_width"] =
-        torch::full({}, static_cast<double>(format->exponent_bits));
+    answer.outputs["exponent_bit_width"] = at::full({}, static_cast<double>(format->exponent_bits));
     answer.outputs["mantissa_bit_width"] = found.bit_width;
-    answer.outputs["exponent_bias"] = torch::full({}, static_cast<double>(limits(*format).bias));
+    answer.outputs["exponent_bias"] = at::full({}, static_cast<double>(limits(*format).bias));
   } else {
     answer.outputs["bit_width"] = found.bit_width;
   }
   answer.outputs["zero_point"] = found.zero_point.defined()
                                      ? recorded_shape(quantizer, found.zero_point, weight)
-                                     : torch::zeros({});
-  const at::Tensor one = torch::ones({});
+                                     : at::zeros({});
+  const at::Tensor one = at::ones({});
   answer.steps = {{"value", scale}, {"codes", one}, {"zero_point", one}};
   return answer;
 }

@@ -1,6 +1,6 @@
 #include "weight_quantizer.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "laconic/nn/quantizer.h"
 #include "parts.h"
@@ -90,7 +90,7 @@ QuantizedWeight quantize_weight(const WeightQuantizer& quantizer, const at::Tens
                          found.scale,         found.zero_point,
                          module->bit_width(), {}};
   // Without a scale one number is recorded.
-  if (std::holds_alternative<ConstantScale>(spec.scale)) result.scale = torch::ones({1});
+  if (std::holds_alternative<ConstantScale>(spec.scale)) result.scale = at::ones({1});
   for (const auto& parameter : module->named_parameters())
     result.parameters[parameter.key()] = parameter.value();
   return result;

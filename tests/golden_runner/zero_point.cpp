@@ -1,6 +1,6 @@
 #include "laconic/quant/zero_point/zero_point.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "areas.h"
 #include "laconic/quant/statistic/statistic.h"
@@ -32,10 +32,10 @@ Answer answer_zero_point(const Case& item) {
   TORCH_CHECK_VALUE(scale.sizes() == at::IntArrayRef(shape), "input scale: expected shape ",
                     at::IntArrayRef(shape), ", got ", scale.sizes(), ".");
   const at::Tensor minimum = row_minimum(AbsMax{}, rows_of(w, granularity)).reshape(shape);
-  const CodeBounds bounds = code_bounds(format, torch::full({}, bits));
+  const CodeBounds bounds = code_bounds(format, at::full({}, bits));
   answer.differentiated = zero_point_of_minimum(kind, minimum, scale, bounds, code);
   answer.outputs = {{"zero_point", answer.differentiated}};
-  answer.steps = {{"zero_point", torch::ones({})}};
+  answer.steps = {{"zero_point", at::ones({})}};
   return answer;
 }
 
