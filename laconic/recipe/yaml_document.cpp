@@ -149,6 +149,9 @@ YAML::Node parse_yaml(const std::string& text, const std::string& where) {
   size_t bad_offset = 0;
   TORCH_CHECK_VALUE(is_utf8(text, &bad_offset), where, ": byte ", bad_offset,
                     " is not UTF-8. Save the file as UTF-8.");
+  const size_t zero = text.find('\0');
+  TORCH_CHECK_VALUE(zero == std::string::npos, where, ": byte ", zero,
+                    " is zero, which YAML does not allow. Remove it.");
   check_brackets(text, where);
   const YAML::Node document = load_one(text, where);
   TORCH_CHECK_VALUE(!document.IsNull(), where,
