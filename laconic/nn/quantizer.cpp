@@ -297,14 +297,16 @@ at::Tensor QuantizerImpl::scale_of_parameter(const ScaleRule& rule, const at::Te
   return quantize_scales(spec_, scale_of_stored(rule, stored, span.threshold), shape_);
 }
 
+at::Tensor QuantizerImpl::averaged_scale(const ScaleRule& rule, const CodeSpan& span) {
+  TORCH_CHECK_VALUE(collected_steps_.item<int64_t>() > 0,
+                    "[Quantizer] evaluation before any training batch: expected a running "
+                    "average, got none. Run some batches in training mode first.");
+  return live_scale(rule, running_statistic_, span);
+}
+
 at::Tensor QuantizerImpl::running_scale(const RunningScale& rule, const at::Tensor& x,
                                         const CodeSpan& span) {
-  if (!is_training()) {
-    TORCH_CHECK_VALUE(collected_steps_.item<int64_t>() > 0,
-                      "[Quantizer] evaluation before any training batch: expected a running "
-                      "average, got none. Run some batches in training mode first.");
-    return live_scale(rule, running_statistic_, span);
-  }
+  if (!is_training()) return averaged_scale(rule, span);
   const auto statistic = find_statistic(spec_, x).reshape(shape_);
   take_average(running_statistic_, statistic, rule.momentum);
   if (!averages_minimum()) collected_steps_.add_(1);  // else minimum_for counts
@@ -313,12 +315,7 @@ at::Tensor QuantizerImpl::running_scale(const RunningScale& rule, const at::Tens
 
 at::Tensor QuantizerImpl::collected_scale(const LearnedScale& rule, const at::Tensor& x,
                                           const CodeSpan& span) {
-  if (!is_training()) {
-    TORCH_CHECK_VALUE(collected_steps_.item<int64_t>() > 0,
-                      "[Quantizer] evaluation before any training batch: expected a running "
-                      "average, got none. Run some batches in training mode first.");
-    return live_scale(rule, running_statistic_, span);
-  }
+  if (!is_training()) return averaged_scale(rule, span);
   const ScaleRule plain = unrestricted(rule);
   const auto statistic = find_statistic(with_rule(spec_, plain), x).reshape(shape_);
   const auto kept = at_least(statistic, rule.minimum);

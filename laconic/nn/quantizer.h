@@ -71,6 +71,7 @@ class QuantizerImpl : public torch::nn::Cloneable<QuantizerImpl> {
   at::Tensor scale_of_parameter(const ScaleRule& rule, const at::Tensor& stored,
                                 const CodeSpan& span) const;
   at::Tensor live_scale(const ScaleRule& rule, const at::Tensor& statistic, const CodeSpan& span);
+  at::Tensor averaged_scale(const ScaleRule& rule, const CodeSpan& span);
   at::Tensor running_scale(const RunningScale& rule, const at::Tensor& x, const CodeSpan& span);
   at::Tensor collected_scale(const LearnedScale& rule, const at::Tensor& x, const CodeSpan& span);
   at::Tensor find_zero_point(const at::Tensor& x, const at::Tensor& scale, const CodeSpan& span);

@@ -41,30 +41,37 @@ bool is_for_whole_tensor(const Statistic& statistic) {
          std::holds_alternative<AbsMaxL2>(statistic);
 }
 
-TEST(EveryScale, IsFiniteAndOverZeroForEdgeTensorsOfEveryDtype) {
-  const auto values = {0.0, 1.0, 1e-40, -1e-7, 6e4};
+std::vector<QuantSpec> specs_of_every_scale() {
+  std::vector<QuantSpec> specs;
   for (const Statistic& statistic : statistics()) {
     for (const Granularity& granularity : granularities()) {
       if (is_for_whole_tensor(statistic) && !std::holds_alternative<PerTensor>(granularity))
         continue;
-      const auto spec = QuantSpec{}.let(statistic, granularity);
-      SCOPED_TRACE(to_string(spec));
-      for (const auto dtype : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16}) {
-        for (const double value : values) {
-          const auto x = at::full({3, 8}, value).to(dtype).t().contiguous().t();
-          const auto scale = find_parameters(spec, x).scale;
-          EXPECT_TRUE(scale.isfinite().all().item<bool>()) << value << " " << dtype;
-          EXPECT_TRUE(scale.ne(0).all().item<bool>()) << value << " " << dtype;
-          const auto quantized = fake_quantize_dynamic(spec, x);
-          EXPECT_EQ(quantized.scalar_type(), dtype);
-          EXPECT_TRUE(quantized.isfinite().all().item<bool>()) << value << " " << dtype;
-        }
-        EXPECT_EQ(fake_quantize_dynamic(spec, at::empty({0, 8}, dtype)).numel(), 0);
-        EXPECT_TRUE(fake_quantize_dynamic(spec.let(PerTensor{}), at::ones({1, 1}, dtype))
-                        .isfinite()
-                        .all()
-                        .item<bool>());
+      specs.push_back(QuantSpec{}.let(statistic, granularity));
+    }
+  }
+  return specs;
+}
+
+TEST(EveryScale, IsFiniteAndOverZeroForEdgeTensorsOfEveryDtype) {
+  const auto values = {0.0, 1.0, 1e-40, -1e-7, 6e4};
+  for (const QuantSpec& spec : specs_of_every_scale()) {
+    SCOPED_TRACE(to_string(spec));
+    for (const auto dtype : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16}) {
+      for (const double value : values) {
+        const auto x = at::full({3, 8}, value).to(dtype).t().contiguous().t();
+        const auto scale = find_parameters(spec, x).scale;
+        EXPECT_TRUE(scale.isfinite().all().item<bool>()) << value << " " << dtype;
+        EXPECT_TRUE(scale.ne(0).all().item<bool>()) << value << " " << dtype;
+        const auto quantized = fake_quantize_dynamic(spec, x);
+        EXPECT_EQ(quantized.scalar_type(), dtype);
+        EXPECT_TRUE(quantized.isfinite().all().item<bool>()) << value << " " << dtype;
       }
+      EXPECT_EQ(fake_quantize_dynamic(spec, at::empty({0, 8}, dtype)).numel(), 0);
+      EXPECT_TRUE(fake_quantize_dynamic(spec.let(PerTensor{}), at::ones({1, 1}, dtype))
+                      .isfinite()
+                      .all()
+                      .item<bool>());
     }
   }
 }
@@ -72,15 +79,10 @@ TEST(EveryScale, IsFiniteAndOverZeroForEdgeTensorsOfEveryDtype) {
 TEST(EveryScale, IsThatOfTheContiguousTensor) {
   at::manual_seed(1);
   const auto x = at::randn({8, 6}).t();
-  for (const Statistic& statistic : statistics()) {
-    for (const Granularity& granularity : granularities()) {
-      if (is_for_whole_tensor(statistic) && !std::holds_alternative<PerTensor>(granularity))
-        continue;
-      const auto spec = QuantSpec{}.let(statistic, granularity);
-      SCOPED_TRACE(to_string(spec));
-      EXPECT_TRUE(
-          at::equal(find_parameters(spec, x).scale, find_parameters(spec, x.contiguous()).scale));
-    }
+  for (const QuantSpec& spec : specs_of_every_scale()) {
+    SCOPED_TRACE(to_string(spec));
+    EXPECT_TRUE(
+        at::equal(find_parameters(spec, x).scale, find_parameters(spec, x.contiguous()).scale));
   }
 }
 

@@ -111,8 +111,7 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
 void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const GivenNumbers& numbers, const at::Tensor& value) {
   FusedJob job = job_of(x, runs, grid, value);
-  job.is_finite = numbers.of_finite;
-  const auto& [scale, zero_point, unused] = numbers;
+  const auto& [scale, zero_point] = numbers;
   // Read only: the loops of this kind do not write numbers.
   job.numbers = {
       const_cast<float*>(scale.const_data_ptr<float>()),

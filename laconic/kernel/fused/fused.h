@@ -30,7 +30,6 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
 /// Numbers that are there: [scales] float32, contiguous; an undefined zero point is none.
 struct GivenNumbers {
   at::Tensor scale, zero_point;
-  bool of_finite = false;  ///< x is known to hold neither NaN nor infinity
 };
 
 /// (nearest element of (x / scale + zero_point) - zero_point) * scale into `value`; NaN stays NaN.
