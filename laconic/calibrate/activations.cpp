@@ -4,6 +4,8 @@
 #include <set>
 #include <string>
 
+#include "laconic/base/assert.h"
+
 namespace laconic {
 namespace {
 
@@ -87,20 +89,43 @@ graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
   return least <= entered_bytes_ * 21 / 10 || all <= kFreeBytes ? best : position_;
 }
 
+at::Tensor Activations::look(size_t i, const Place& place, graph::NodeId keep) {
+  if (keep > position_) move(i, keep, place.parameters);
+  graph::Environment environment = batches_[i];
+  runner_.run(keep, place.stop, place.parameters, environment, {place.value});
+  return environment.at(place.value);
+}
+
+void Activations::leave(graph::NodeId keep) {
+  if (keep > position_) store_.release_unused();
+  position_ = keep;
+}
+
 void Activations::visit(graph::NodeId stop, const graph::Value& value,
                         const graph::Parameters& parameters, Progress& progress,
                         const std::function<void(const at::Tensor&)>& see) {
   if (batches_.empty()) return;
   const graph::NodeId keep = choose_keeping_point(stop, parameters);
   for (size_t i = 0; i < batches_.size(); ++i) {
-    if (keep > position_) move(i, keep, parameters);
-    graph::Environment environment = batches_[i];
-    runner_.run(keep, stop, parameters, environment, {value});
-    see(environment.at(value));
+    see(look(i, {*this, stop, value, parameters}, keep));
     progress.advance(windows_[i]);
   }
-  if (keep > position_) store_.release_unused();
-  position_ = keep;
+  leave(keep);
+}
+
+void Activations::visit_both(const Place& a, const Place& b, Progress& progress,
+                             const std::function<void(const at::Tensor&, const at::Tensor&)>& see) {
+  Activations &first = a.activations, &second = b.activations;
+  LACONIC_ASSERT(first.windows_ == second.windows_, "the networks have other windows.");
+  if (first.batches_.empty()) return;
+  const graph::NodeId keep_first = first.choose_keeping_point(a.stop, a.parameters);
+  const graph::NodeId keep_second = second.choose_keeping_point(b.stop, b.parameters);
+  for (size_t i = 0; i < first.batches_.size(); ++i) {
+    see(first.look(i, a, keep_first), second.look(i, b, keep_second));
+    progress.advance(2 * first.windows_[i]);
+  }
+  first.leave(keep_first);
+  second.leave(keep_second);
 }
 
 }  // namespace laconic

@@ -27,10 +27,23 @@ class Activations {
   void visit(graph::NodeId stop, const graph::Value& value, const graph::Parameters& parameters,
              Progress& progress, const std::function<void(const at::Tensor&)>& see);
 
+  /// `visit` of two networks in step: the same windows at the same time. Both have the same
+  /// batches.
+  struct Place {
+    Activations& activations;
+    graph::NodeId stop;
+    graph::Value value;
+    const graph::Parameters& parameters;
+  };
+  static void visit_both(const Place& a, const Place& b, Progress& progress,
+                         const std::function<void(const at::Tensor&, const at::Tensor&)>& see);
+
   /// What entered the block is now what may be kept twice.
   void begin_block();
 
  private:
+  at::Tensor look(size_t i, const Place& place, graph::NodeId keep);
+  void leave(graph::NodeId keep);
   graph::NodeId choose_keeping_point(graph::NodeId stop, const graph::Parameters& parameters) const;
 
   void move(size_t batch, graph::NodeId node, const graph::Parameters& parameters);

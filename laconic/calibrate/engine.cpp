@@ -31,14 +31,20 @@ class Engine {
         solve_(solve),
         writer_(writer),
         options_(options),
+        runs_float_(options.quantized_inputs &&
+                    std::any_of(plans.begin(), plans.end(),
+                                [](const LayerPlan& plan) { return plan.needs_mismatch; })),
         graph_(plan_segments(model, plans, options.quantized_inputs)),
+        float_graph_(runs_float_ ? plan_segments(model, plans, false) : EngineGraph{}),
         runner_(graph_.graph),
+        float_runner_(runs_float_ ? float_graph_.graph : graph_.graph),
         checkpoint_(Checkpoint::open(model.directory)),
         shards_(engine_shard_count(model)) {}
 
   EngineReport run(const at::Tensor& windows);
 
  private:
+  void start(const at::Tensor& windows);
   bool is_done(const Segment& segment) const { return writer_.has_shard(segment.shard); }
   size_t segments_to_run() const;
   int64_t steps(int64_t windows, size_t run) const;
@@ -47,6 +53,9 @@ class Engine {
   QuantParameters input_parameters(const LayerGroup& group, const SegmentWork& work,
                                    Progress& progress);
   LayerStatistics hessian(const LayerGroup& group, const SegmentWork& work, Progress& progress);
+  const LayerGroup& float_group(const LayerGroup& group) const;
+  graph::NodeId float_end(const Segment& segment) const;
+  RunWeights run_weights() const;
   void write_block(const Segment& segment, SegmentWork& work);
   void write_rest();
   void add_stored(const std::string& name, NamedTensors& tensors) const;
@@ -55,11 +64,12 @@ class Engine {
   const SolveFunction& solve_;
   NativeWriter& writer_;
   const EngineOptions& options_;
-  EngineGraph graph_;
-  graph::Runner runner_;
+  bool runs_float_;  ///< the float network beside the quantized one
+  EngineGraph graph_, float_graph_;
+  graph::Runner runner_, float_runner_;
   std::shared_ptr<const Checkpoint> checkpoint_;
   int shards_;
-  std::unique_ptr<Activations> activations_;
+  std::unique_ptr<Activations> activations_, float_activations_;
   std::set<std::string> placed_;  ///< checkpoint names that are in a shard of a block, or solved
   NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
   std::vector<LayerReport> reports_outside_;
@@ -81,7 +91,7 @@ int64_t Engine::steps(int64_t windows, size_t run) const {
   for (size_t i = 0; i < run; ++i) {
     const Segment& segment = graph_.segments[i];
     if (!is_done(segment)) passes += segment.visits();
-    if (i + 1 < run) ++passes;
+    if (i + 1 < run) passes += runs_float_ ? 2 : 1;
   }
   return passes * windows;
 }
@@ -120,22 +130,60 @@ QuantParameters Engine::input_parameters(const LayerGroup& group, const SegmentW
   }
 }
 
+RunWeights Engine::run_weights() const {
+  if (!options_.quantized_inputs) return RunWeights::kFloat;
+  return runs_float_ ? RunWeights::kBoth : RunWeights::kQuantized;
+}
+
+/// The same layers in the graph of the float network.
+const LayerGroup& Engine::float_group(const LayerGroup& group) const {
+  const std::string& name = group.tasks.front().layer.name;
+  for (const Segment& segment : float_graph_.segments) {
+    for (const LayerGroup& other : segment.groups) {
+      if (other.tasks.front().layer.name == name) return other;
+    }
+  }
+  LACONIC_ASSERT(false, "layer ", name, " is not in the float graph.");
+}
+
+graph::NodeId Engine::float_end(const Segment& segment) const {
+  return float_graph_.segments.at(static_cast<size_t>(&segment - graph_.segments.data())).end;
+}
+
 LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work,
                                 Progress& progress) {
   const Stopwatch watch;
   const std::string& name = group.tasks.front().layer.name;
   std::unique_ptr<kernel::GramSum> sum;
-  activations_->visit(group.stop, group.input, work.parameters(), progress,
-                      [&](const at::Tensor& x) {
-                        const at::Tensor rows = x.reshape({-1, x.size(-1)}).to(at::kFloat);
-                        if (sum == nullptr) sum = std::make_unique<kernel::GramSum>(rows.size(1));
-                        sum->add(rows);
-                      });
+  std::unique_ptr<kernel::CrossSum> lost;
+  const auto rows_of = [](const at::Tensor& x) {
+    return x.reshape({-1, x.size(-1)}).to(at::kFloat);
+  };
+  const auto see = [&](const at::Tensor& x) {
+    const at::Tensor rows = rows_of(x);
+    if (sum == nullptr) sum = std::make_unique<kernel::GramSum>(rows.size(1));
+    sum->add(rows);
+  };
+  if (runs_float_ && group.needs_mismatch) {
+    const LayerGroup& other = float_group(group);
+    Activations::visit_both({*activations_, group.stop, group.input, work.parameters()},
+                            {*float_activations_, other.stop, other.input, work.float_parameters()},
+                            progress, [&](const at::Tensor& x, const at::Tensor& float_x) {
+                              see(x);
+                              const at::Tensor rows = rows_of(x);
+                              if (lost == nullptr)
+                                lost = std::make_unique<kernel::CrossSum>(rows.size(1));
+                              lost->add(rows, rows_of(float_x) - rows);
+                            });
+  } else {
+    activations_->visit(group.stop, group.input, work.parameters(), progress, see);
+  }
   TORCH_CHECK_VALUE(sum != nullptr && sum->rows() > 0, "[engine] layer ", name,
                     ": no calibration window reached it, so it has no statistics. Give more data, "
                     "or choose a solver "
                     "that needs none (nearest).");
-  LayerStatistics statistics{sum->mean(), {}, sum->rows(), {}};
+  LayerStatistics statistics{sum->mean(), {}, sum->rows()};
+  if (lost != nullptr) statistics.mismatch = lost->mean();
   statistics.mean_square = statistics.hessian.diagonal().clone();
   const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
   TORCH_CHECK_VALUE(finite, "[engine] layer ", name,
@@ -187,11 +235,12 @@ void Engine::write_rest() {
 /// @param is_run   the windows come through this segment.
 /// @param goes_on  and leave it, for a segment behind it.
 void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& progress) {
-  SegmentWork work(model_, graph_, segment, !options_.quantized_inputs);
+  SegmentWork work(model_, graph_, segment, run_weights());
   const Stopwatch loading;
   if (is_run) work.load();
   report_.load_seconds += loading.seconds();
   if (is_run) activations_->begin_block();
+  if (is_run && runs_float_) float_activations_->begin_block();
   const bool done = is_done(segment);
   if (done && goes_on) {
     const auto path = shard_path(writer_.working_directory(), segment.shard, shards_);
@@ -207,6 +256,9 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
   if (goes_on) {
     const Stopwatch watch;
     activations_->advance(segment.end, work.parameters(), progress);
+    if (runs_float_) {
+      float_activations_->advance(float_end(segment), work.float_parameters(), progress);
+    }
     report_.calibrate_seconds += watch.seconds();
   }
   const auto reports =
@@ -222,12 +274,17 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
     report_.layers.insert(report_.layers.end(), reports.begin(), reports.end());
 }
 
+void Engine::start(const at::Tensor& windows) {
+  const int64_t batch = std::max<int64_t>(options_.batch, 1);
+  activations_ = std::make_unique<Activations>(runner_, windows, batch);
+  if (runs_float_)
+    float_activations_ = std::make_unique<Activations>(float_runner_, windows, batch);
+}
+
 EngineReport Engine::run(const at::Tensor& windows) {
   const Stopwatch watch;
   const size_t run = segments_to_run();
-  if (run > 0)
-    activations_ =
-        std::make_unique<Activations>(runner_, windows, std::max<int64_t>(options_.batch, 1));
+  if (run > 0) start(windows);
   const int64_t total =
       run > 0 ? steps(windows.size(0), run) : static_cast<int64_t>(graph_.segments.size());
   Progress progress(run > 0 ? "calibrate" : "quantize", total, options_.progress);
@@ -236,7 +293,7 @@ EngineReport Engine::run(const at::Tensor& windows) {
     const Segment& segment = graph_.segments[i];
     check_interrupt();
     work(segment, i < run, i + 1 < run, progress);
-    if (i + 1 >= run) activations_.reset();
+    if (i + 1 >= run) activations_.reset(), float_activations_.reset();
     trim_heap();
     if (run == 0) progress.advance(1, segment.name);
     if (segment.is_block && ++blocks == options_.stop_after_blocks) throw Interrupted();

@@ -19,6 +19,7 @@ struct LayerPlan {
   QuantSpec weight;
   std::optional<QuantSpec> input;
   bool needs_hessian = false;
+  bool needs_mismatch = false;  ///< and the Hessian
 
   /// Whether the input's scale is to be found on the calibration windows.
   bool has_static_input() const;
@@ -31,6 +32,9 @@ struct LayerStatistics {
   at::Tensor mean_square;  ///< [in] float32: mean of x^2; undefined with the Hessian
   int64_t rows = 0;        ///< n
   std::optional<QuantParameters> input = {};  ///< of a static input
+  /// [in, in] float32: X~^T (X - X~) / n, X of the float network, X~ of the quantized one;
+  /// undefined when no layer of the group needs it, or when statistics are of the float network.
+  at::Tensor mismatch = {};
 };
 
 struct SolvedLayer {
@@ -72,12 +76,13 @@ nlohmann::json to_json(const EngineReport& report);
 int engine_shard_count(const LanguageModel& model);
 
 /// Quantizes block by block: one block's weights, the activations entering it and its Hessians are
-/// in memory, nothing else. Layers that share their input share one Hessian, and the range of a
-/// static quantizer of it, which is found first. Layers outside of blocks (a head) are solved where
-/// they stand. Shard i of the writer is block i; the last one holds embeddings, norms, head and
-/// whatever else the checkpoint has; tensors that are not quantized keep their stored dtype. Shards
-/// that are there are kept (a resumed run) and give the same bytes in those that follow. The caller
-/// finishes the writer.
+/// in memory, nothing else; with a solver that needs the mismatch of the float and the quantized
+/// network, the float weights and activations of the same block as well. Layers that share their
+/// input share one Hessian, and the range of a static quantizer of it, which is found first. Layers
+/// outside of blocks (a head) are solved where they stand. Shard i of the writer is block i; the
+/// last one holds embeddings, norms, head and whatever else the checkpoint has; tensors that are
+/// not quantized keep their stored dtype. Shards that are there are kept (a resumed run) and give
+/// the same bytes in those that follow. The caller finishes the writer.
 /// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian
 /// or has a static input: nothing is run then.
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at

@@ -55,13 +55,15 @@ NativeLayer native_layer(const LayerPlan& plan, at::IntArrayRef shape) {
 }
 
 SegmentWork::SegmentWork(const LanguageModel& model, const EngineGraph& graph,
-                         const Segment& segment, bool keep_float)
+                         const Segment& segment, RunWeights weights)
     : model_(model),
       segment_(segment),
-      keep_float_(keep_float),
+      run_(weights),
       names_(parameters_of(graph.graph, segment)),
       weights_(std::make_unique<graph::OverlaidParameters>(*model.parameters,
-                                                           std::map<std::string, at::Tensor>())) {}
+                                                           std::map<std::string, at::Tensor>())),
+      float_(std::make_unique<graph::OverlaidParameters>(*model.parameters,
+                                                         std::map<std::string, at::Tensor>())) {}
 
 SegmentWork::~SegmentWork() {
   for (const std::string& name : names_) model_.parameters->release(name);
@@ -70,13 +72,15 @@ SegmentWork::~SegmentWork() {
 void SegmentWork::load() {
   for (const std::string& name : names_) {
     if (!model_.parameters->has(name)) continue;  // of a static input: found here
-    weights_->set(name, model_.parameters->get(name));
+    const at::Tensor weight = model_.parameters->get(name);
+    weights_->set(name, weight);
+    if (run_ == RunWeights::kBoth) float_->set(name, weight);
     model_.parameters->release(name);
   }
 }
 
 void SegmentWork::put(const LayerTask& task, const at::Tensor& quantized) {
-  if (keep_float_) return;
+  if (run_ == RunWeights::kFloat) return;
   weights_->set(task.layer.weight_name,
                 task.layer.transposed ? quantized.t().contiguous() : quantized);
 }

@@ -15,13 +15,19 @@ namespace laconic {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+/// With which weights the network goes on where a layer is solved.
+enum class RunWeights {
+  kFloat,      ///< the float ones
+  kQuantized,  ///< the solved ones
+  kBoth,       ///< the solved ones, and beside it a float network with the float ones
+};
+
 /// Weights of one segment: float ones from the model, solved ones over them. Let go of them with
 /// the object.
 class SegmentWork {
  public:
-  /// @param keep_float  the network goes on with the float weights also where a layer is solved.
   SegmentWork(const LanguageModel& model, const EngineGraph& graph, const Segment& segment,
-              bool keep_float);
+              RunWeights weights);
   ~SegmentWork();
   SegmentWork(const SegmentWork&) = delete;
   SegmentWork& operator=(const SegmentWork&) = delete;
@@ -30,6 +36,8 @@ class SegmentWork {
   void load();
   /// What the runner reads.
   const graph::Parameters& parameters() const { return *weights_; }
+  /// The same of the float network (RunWeights::kBoth).
+  const graph::Parameters& float_parameters() const { return *float_; }
 
   /// The static quantizer of a group's input, found: the network goes on with it.
   void put_input(const LayerGroup& group, const QuantParameters& parameters);
@@ -52,9 +60,9 @@ class SegmentWork {
 
   const LanguageModel& model_;
   const Segment& segment_;
-  bool keep_float_;
+  RunWeights run_;
   std::vector<std::string> names_;
-  std::unique_ptr<graph::OverlaidParameters> weights_;
+  std::unique_ptr<graph::OverlaidParameters> weights_, float_;
   NamedTensors solved_;
   std::vector<LayerReport> reports_;
 };

@@ -95,10 +95,14 @@ void place_task(Segment& segment, const LayerTask& task, const Graph& graph) {
     if (first.layer.input != task.layer.input || first.plan->input != task.plan->input) continue;
     group.tasks.push_back(task);
     group.needs_hessian = group.needs_hessian || task.plan->needs_hessian;
+    group.needs_mismatch = group.needs_mismatch || task.plan->needs_mismatch;
     return;
   }
-  segment.groups.push_back(
-      {{task}, multiplied(graph, task.layer), task.layer.node, task.plan->needs_hessian});
+  segment.groups.push_back({{task},
+                            multiplied(graph, task.layer),
+                            task.layer.node,
+                            task.plan->needs_hessian,
+                            task.plan->needs_mismatch});
 }
 
 }  // namespace
@@ -106,6 +110,10 @@ void place_task(Segment& segment, const LayerTask& task, const Graph& graph) {
 const QuantSpec* LayerGroup::static_input() const {
   const LayerPlan& plan = *tasks.front().plan;
   return plan.has_static_input() ? &*plan.input : nullptr;
+}
+
+int64_t LayerGroup::visits() const {
+  return (needs_hessian ? 1 : 0) + (needs_mismatch ? 1 : 0) + (static_input() != nullptr ? 1 : 0);
 }
 
 int64_t Segment::visits() const {

@@ -19,11 +19,11 @@ struct LayerGroup {
   std::vector<LayerTask> tasks;
   graph::Value input;       ///< what they multiply: after a quantizer of the input
   graph::NodeId stop = -1;  ///< the first of the layers: the input is there before it
-  bool needs_hessian = false;
+  bool needs_hessian = false, needs_mismatch = false;
   /// The input's own quantizer when it is static (of all tasks alike), else null.
   const QuantSpec* static_input() const;
-  /// Times that the windows are to be looked at for it.
-  int64_t visits() const { return (needs_hessian ? 1 : 0) + (static_input() != nullptr ? 1 : 0); }
+  /// Times that the windows are to be looked at for it, in either network.
+  int64_t visits() const;
 };
 
 /// A stretch of the graph that is worked on at once: a block, or what comes before and after the

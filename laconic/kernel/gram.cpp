@@ -106,5 +106,39 @@ at::Tensor GramSum::mean() const {
   return result;
 }
 
+CrossSum::CrossSum(int64_t columns) : columns_(columns) {
+  const int64_t panels = (columns + kPanelRows - 1) / kPanelRows;
+  panels_ = at::zeros({panels, panels * kPanelRows, kPanelRows}, at::TensorOptions(at::kFloat));
+}
+
+void CrossSum::add(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor left = a.contiguous(), right = b.contiguous();
+  const int64_t panels = panels_.size(0), padded = panels_.size(1);
+  const int64_t chunk = std::min(kChunkRows, left.size(0));
+  const at::Tensor packed = at::empty({2, panels, chunk, kPanelRows}, panels_.options());
+  float* lefts = packed.mutable_data_ptr<float>();
+  float* rights = lefts + panels * chunk * kPanelRows;
+  float* sums = panels_.mutable_data_ptr<float>();
+  for (int64_t first = 0; first < left.size(0); first += kChunkRows) {
+    const int64_t count = std::min(kChunkRows, left.size(0) - first);
+    pack_columns(left, first, count, lefts);
+    pack_columns(right, first, count, rights);
+    at::parallel_for(0, panels * panels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t pair = begin; pair < end; ++pair) {
+        const int64_t p = pair / panels, q = pair % panels, block = count * kPanelRows;
+        HWY_DYNAMIC_DISPATCH(add_block)
+        (lefts + p * block, rights + q * block, count,
+         sums + (p * padded + q * kPanelRows) * kPanelRows);
+      }
+    });
+  }
+  rows_ += left.size(0);
+}
+
+at::Tensor CrossSum::mean() const {
+  const double factor = rows_ > 0 ? 1.0 / static_cast<double>(rows_) : 0.0;
+  return from_panels(panels_, columns_).narrow(1, 0, columns_).mul(factor).contiguous();
+}
+
 }  // namespace laconic::kernel
 #endif

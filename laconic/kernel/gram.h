@@ -21,4 +21,18 @@ class GramSum {
                        ///< blocks is not kept up
 };
 
+/// A running sum of A^T B. The sum does not depend on the number of threads.
+class CrossSum {
+ public:
+  explicit CrossSum(int64_t columns);
+  /// @param a, b  [n, columns] float32, any strides.
+  void add(const at::Tensor& a, const at::Tensor& b);
+  /// A^T B / rows, [columns, columns] float32. Of no rows: zeros.
+  at::Tensor mean() const;
+
+ private:
+  int64_t columns_, rows_ = 0;
+  at::Tensor panels_;  ///< [P, 64 P, 64]
+};
+
 }  // namespace laconic::kernel

@@ -108,14 +108,12 @@ void factor_panel(double* panels, int64_t size, int64_t block, int64_t panel) {
 /// The reversed matrix in panels; K is padded to whole panels by an identity.
 template <typename T>
 void fill_reversed(const at::Tensor& hessian, const at::Tensor& diagonal, const at::Tensor& order,
-                   at::Tensor& panels) {
+                   double unit, at::Tensor& panels) {
   const int64_t size = hessian.size(0), padded = panels.size(1);
   const float* source = hessian.const_data_ptr<float>();
   const int64_t* column = order.const_data_ptr<int64_t>();
   const double* damped = diagonal.const_data_ptr<double>();
   T* target = panels.mutable_data_ptr<T>();
-  // R_ij / R_jj does not see the Hessian's magnitude: around one, nothing over- or underflows.
-  const double unit = 1 / diagonal.mean().item<double>();
   // Symmetric: a row of the source serves as a column, so reading runs along memory.
   at::parallel_for(0, padded, 64, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
@@ -172,15 +170,17 @@ ReverseCholesky reverse_cholesky(const at::Tensor& hessian, const at::Tensor& di
   const int64_t size = hessian.size(0), blocks = (size + kPanelRows - 1) / kPanelRows;
   at::Tensor panels =
       at::empty({blocks, blocks * kPanelRows, kPanelRows}, hessian.options().dtype(dtype));
+  // R_ij / R_jj does not see the Hessian's magnitude: around one, nothing over- or underflows.
+  const double unit = 1 / diagonal.mean().item<double>();
   bool holds = false;
   if (dtype == at::kDouble) {
-    fill_reversed<double>(hessian, diagonal, order, panels);
+    fill_reversed<double>(hessian, diagonal, order, unit, panels);
     holds = factorize<double>(panels);
   } else {
-    fill_reversed<float>(hessian, diagonal, order, panels);
+    fill_reversed<float>(hessian, diagonal, order, unit, panels);
     holds = factorize<float>(panels);
   }
-  return {holds ? panels : at::Tensor(), size};
+  return {holds ? panels : at::Tensor(), size, unit};
 }
 
 at::Tensor feedback_columns(const ReverseCholesky& factor, int64_t begin, int64_t end) {
@@ -191,6 +191,20 @@ at::Tensor feedback_columns(const ReverseCholesky& factor, int64_t begin, int64_
     fill_feedback<float>(factor, begin, end, feedback);
   }
   return feedback;
+}
+
+at::Tensor squared_pivots(const ReverseCholesky& factor) {
+  const int64_t size = factor.size, padded = factor.panels.size(1);
+  const at::Tensor panels = factor.panels.to(at::kDouble);
+  at::Tensor pivots = at::empty({size}, panels.options());
+  const double* from = panels.const_data_ptr<double>();
+  double* to = pivots.mutable_data_ptr<double>();
+  for (int64_t j = 0; j < size; ++j) {
+    const int64_t c = size - 1 - j;
+    const double pivot = from[(c / kPanelRows * padded + c) * kPanelRows + c % kPanelRows];
+    to[j] = pivot * pivot / factor.unit;
+  }
+  return pivots;
 }
 
 }  // namespace laconic::kernel

@@ -14,6 +14,7 @@ struct ReverseCholesky {
   /// undefined when a pivot was not positive.
   at::Tensor panels;
   int64_t size = 0;  ///< K
+  double unit = 1;   ///< the factor is of H times this
   bool holds() const { return panels.defined(); }
 };
 
@@ -27,5 +28,8 @@ ReverseCholesky reverse_cholesky(const at::Tensor& hessian, const at::Tensor& di
 
 /// R_ij / R_jj for i < `end`, j in [begin, end), 0 where i >= j: [end, end - begin] float32.
 at::Tensor feedback_columns(const ReverseCholesky& factor, int64_t begin, int64_t end);
+
+/// R_jj^2, the squared pivots: [K] float64, in units of H.
+at::Tensor squared_pivots(const ReverseCholesky& factor);
 
 }  // namespace laconic::kernel

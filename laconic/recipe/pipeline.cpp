@@ -93,6 +93,8 @@ SolveFunction make_solve(const QuantizationPlan& plan, const Parts& parts) {
     const LayerRule& rule = *plan.rules.at(layer.layer.name);
     LayerProblem problem{layer.layer.name, weight, layer.weight, statistics.hessian,
                          statistics.mean_square};
+    problem.mismatch = statistics.mismatch;
+    problem.input = layer.input;
     LayerSolution solution = find_solver(parts, rule.solver).solve(problem, rule.solver_options);
     return SolvedLayer{std::move(solution.codes), std::move(solution.parameters),
                        std::move(solution.notes)};

@@ -124,14 +124,15 @@ QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& mo
   for (const graph::LinearLayer& layer : model.layers) {
     const LayerRule* rule = last_match(recipe, layer, in_blocks(layer, model));
     if (rule == nullptr || rule->skip) continue;
-    const bool needs_hessian = find_solver(parts, rule->solver).needs_hessian;
+    const Solver& solver = find_solver(parts, rule->solver);
     plan.outcome.push_back(outcome_of(layer, *rule, *checkpoint));
     check_group(*rule, plan.outcome.back());
     check_channel(*rule, plan.outcome.back());
-    plan.layers.push_back({layer, *rule->weight, rule->input, needs_hessian});
+    plan.layers.push_back({layer, *rule->weight, rule->input, solver.needs_hessian,
+                           solver.needs_hessian && solver.needs_mismatch});
     plan.rules[layer.name] = rule;
     plan.needs_calibration =
-        plan.needs_calibration || needs_hessian || plan.layers.back().has_static_input();
+        plan.needs_calibration || solver.needs_hessian || plan.layers.back().has_static_input();
   }
   TORCH_CHECK_VALUE(!plan.layers.empty(), "[recipe] ", recipe.name,
                     ": every layer is skipped: nothing to quantize.");

@@ -47,6 +47,19 @@ void check_hessian(const char* solver, const LayerProblem& problem) {
                     problem.name, ": the Hessian has a negative diagonal: it is not X^T X.");
 }
 
+void check_mismatch(const char* solver, const LayerProblem& problem) {
+  if (!problem.mismatch.defined()) return;
+  const int64_t columns = problem.weight.size(1);
+  TORCH_CHECK_VALUE(
+      problem.mismatch.dim() == 2 && problem.mismatch.size(0) == columns &&
+          problem.mismatch.size(1) == columns && problem.mismatch.scalar_type() == at::kFloat,
+      "[", solver, "] layer ", problem.name, ": expected a float32 mismatch [", columns, ", ",
+      columns, "], got ", problem.mismatch.scalar_type(), " ", problem.mismatch.sizes(), ".");
+  TORCH_CHECK_VALUE(is_finite(problem.mismatch), "[", solver, "] layer ", problem.name,
+                    ": the mismatch of its inputs holds NaN or infinity. Look at the layers before "
+                    "it.");
+}
+
 void check_option_names(const char* solver, const nlohmann::json& options,
                         const std::vector<std::string>& known) {
   TORCH_CHECK_VALUE(options.is_object() || options.is_null(), "[", solver,

@@ -16,6 +16,9 @@ void check_problem(const char* solver, const LayerProblem& problem);
 /// @throws c10::ValueError unless the Hessian is [in, in], finite and has no negative diagonal.
 void check_hessian(const char* solver, const LayerProblem& problem);
 
+/// @throws c10::ValueError unless the mismatch is undefined or [in, in] and finite.
+void check_mismatch(const char* solver, const LayerProblem& problem);
+
 /// @throws c10::ValueError for what is not an object, or has a key that is not in `known`.
 void check_option_names(const char* solver, const nlohmann::json& options,
                         const std::vector<std::string>& known);

@@ -4,14 +4,18 @@
 #include <vector>
 
 #include "laconic/base/text.h"
+#include "laconic/solve/gpfq/gpfq.h"
+#include "laconic/solve/gptaq/gptaq.h"
 #include "laconic/solve/gptq/gptq.h"
 #include "laconic/solve/nearest/nearest.h"
+#include "laconic/solve/qronos/qronos.h"
 #include "laconic/solve/solve.h"
 
 namespace laconic {
 namespace {
 
-constexpr Solver kSolvers[] = {nearest::kSolver, gptq::kSolver};
+constexpr Solver kSolvers[] = {nearest::kSolver, gptq::kSolver, gpfq::kSolver, gptaq::kSolver,
+                               qronos::kSolver};
 
 }  // namespace
 

@@ -21,6 +21,11 @@ struct LayerProblem {
                        ///< that need none
   at::Tensor importance;  ///< [in] >= 0 or undefined: weights the search of scales
   std::optional<QuantParameters> parameters = {};  ///< frozen scales; none: the solver finds them
+  /// [in, in] float32, X~^T (X - X~) / n = G - H, with X the layer's input in the float network, X~
+  /// that in the network quantized so far, H = X~^T X~ / n and G = X~^T X / n. The difference, for
+  /// G and H agree in most of their digits. Undefined: X~ = X.
+  at::Tensor mismatch = {};
+  std::optional<QuantSpec> input = {};  ///< the quantizer of the layer's input, if any
 };
 
 struct LayerSolution {
@@ -45,6 +50,7 @@ struct Solver {
   void (*check_options)(const nlohmann::json& options);
   /// Names of the options with defaults, as JSON.
   nlohmann::json (*default_options)();
+  bool needs_mismatch = false;  ///< of the float and the quantized network's inputs
 };
 
 std::span<const Solver> solvers();

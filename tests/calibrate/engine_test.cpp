@@ -47,7 +47,8 @@ SolveFunction solver(const std::string& name) {
                                                   .weight = weight,
                                                   .spec = plan.weight,
                                                   .hessian = statistics.hessian,
-                                                  .importance = {}},
+                                                  .importance = {},
+                                                  .mismatch = statistics.mismatch},
                                                  row.default_options());
         return SolvedLayer{solution.codes, solution.parameters, solution.notes};
       };
@@ -88,23 +89,46 @@ std::map<std::string, LayerStatistics> statistics_of(const std::vector<LayerPlan
   return found;
 }
 
-/// X^T X / n of a layer's input in a whole run of a network.
-at::Tensor expected_hessian(const std::string& name, const graph::Parameters& parameters) {
+void expect_close(const at::Tensor& a, const at::Tensor& b) {
+  const double scale = b.abs().max().item<double>();
+  EXPECT_LT((a - b).abs().max().item<double>(), 1e-4 * scale);  // float32 sums in another order
+}
+
+/// What a layer's input is in a whole run: [rows, in].
+at::Tensor input_rows(const std::string& name, const graph::Parameters& parameters) {
   const graph::Runner runner(tiny().graph);
   for (const graph::LinearLayer& layer : tiny().layers) {
     if (layer.name != name) continue;
     graph::Environment environment = {{graph::Value{runner.graph().input(), 0}, some_windows()}};
     runner.run(0, layer.node, parameters, environment, {layer.input});
-    const at::Tensor x =
-        environment.at(layer.input).reshape({-1, environment.at(layer.input).size(-1)});
-    return x.t().matmul(x) / x.size(0);
+    const at::Tensor x = environment.at(layer.input);
+    return x.reshape({-1, x.size(-1)});
   }
   return {};
 }
 
-void expect_close(const at::Tensor& a, const at::Tensor& b) {
-  const double scale = b.abs().max().item<double>();
-  EXPECT_LT((a - b).abs().max().item<double>(), 1e-4 * scale);  // float32 sums in another order
+/// X^T X / n of a layer's input in a whole run of a network.
+at::Tensor expected_hessian(const std::string& name, const graph::Parameters& parameters) {
+  const at::Tensor x = input_rows(name, parameters);
+  return x.t().matmul(x) / x.size(0);
+}
+
+/// The network with the weights of all plans rounded to nearest.
+graph::OverlaidParameters nearest_network(const std::vector<LayerPlan>& plans) {
+  std::map<std::string, at::Tensor> quantized;
+  for (const LayerPlan& plan : plans) {
+    const at::Tensor weight = tiny().parameters->get(plan.layer.weight_name);
+    const auto parameters = find_parameters(plan.weight, weight);
+    quantized[plan.layer.weight_name] =
+        dequantize(plan.weight, quantize_codes(plan.weight, weight, parameters), parameters);
+  }
+  return graph::OverlaidParameters(*tiny().parameters, quantized);
+}
+
+std::vector<LayerPlan> mismatched_plans() {
+  std::vector<LayerPlan> plans = block_plans(true);
+  for (LayerPlan& plan : plans) plan.needs_mismatch = true;
+  return plans;
 }
 
 TEST(Engine, HessiansOfTheFloatNetworkAreThoseOfAWholeRun) {
@@ -124,19 +148,45 @@ TEST(Engine, HessiansOfTheQuantizedNetworkComeFromSolvedWeights) {
   const TemporaryDirectory directory;
   const auto plans = block_plans(true);
   const auto found = statistics_of(plans, {}, directory / "out");
-  std::map<std::string, at::Tensor> quantized;
-  for (const LayerPlan& plan : plans) {
-    const at::Tensor weight = tiny().parameters->get(plan.layer.weight_name);
-    const auto parameters = find_parameters(plan.weight, weight);
-    quantized[plan.layer.weight_name] =
-        dequantize(plan.weight, quantize_codes(plan.weight, weight, parameters), parameters);
-  }
-  const graph::OverlaidParameters all(*tiny().parameters, quantized);
+  const graph::OverlaidParameters all = nearest_network(plans);
   for (const std::string name : {"model.layers.0.self_attn.o_proj", "model.layers.0.mlp.down_proj",
                                  "model.layers.5.mlp.gate_proj"}) {
     SCOPED_TRACE(name);
     expect_close(found.at(name).hessian, expected_hessian(name, all));
   }
+}
+
+TEST(Engine, MismatchIsWhatTheQuantizedNetworksInputsLack) {
+  const TemporaryDirectory directory;
+  const auto plans = mismatched_plans();
+  const auto found = statistics_of(plans, {}, directory / "out");
+  const graph::OverlaidParameters quantized = nearest_network(plans);
+  // Nothing was quantized before the first layers.
+  EXPECT_EQ(found.at("model.layers.0.self_attn.q_proj").mismatch.abs().max().item<float>(), 0);
+  for (const std::string name : {"model.layers.0.mlp.down_proj", "model.layers.5.mlp.gate_proj"}) {
+    SCOPED_TRACE(name);
+    const at::Tensor x = input_rows(name, *tiny().parameters),
+                     quantized_x = input_rows(name, quantized);
+    EXPECT_GT((x - quantized_x).abs().max().item<float>(), 0);
+    expect_close(found.at(name).mismatch, quantized_x.t().matmul(x - quantized_x) / x.size(0));
+    expect_close(found.at(name).hessian, expected_hessian(name, quantized));
+  }
+}
+
+TEST(Engine, WithFloatInputsThereIsNoMismatch) {
+  const TemporaryDirectory directory;
+  const auto found =
+      statistics_of(mismatched_plans(), {.quantized_inputs = false}, directory / "out");
+  EXPECT_FALSE(found.at("model.layers.5.mlp.gate_proj").mismatch.defined());
+}
+
+TEST(Engine, ARunBesideTheFloatNetworkIsResumedToTheSameBytes) {
+  const TemporaryDirectory directory;
+  const auto plans = mismatched_plans();
+  run(directory / "whole", plans, "qronos");
+  EXPECT_THROW(run(directory / "cut", plans, "qronos", {.stop_after_blocks = 2}), Interrupted);
+  run(directory / "cut", plans, "qronos");
+  EXPECT_TRUE(shards_of(directory / "whole") == shards_of(directory / "cut"));
 }
 
 TEST(Engine, LayersThatShareTheirInputShareOneHessian) {

@@ -4,7 +4,9 @@
 #include <limits>
 
 #include "areas.h"
+#include "laconic/solve/gpfq/gpfq.h"
 #include "laconic/solve/gptq/gptq.h"
+#include "laconic/solve/qronos/qronos.h"
 #include "network.h"
 #include "weight_quantizer.h"
 
@@ -14,7 +16,8 @@ namespace {
 /// What one case asks.
 struct Task {
   WeightQuantizer quantizer;
-  gptq::GptqOptions gptq;
+  std::string algorithm;
+  columns::Options columns;
   int64_t blocks = 100;
   Network network;
   std::vector<at::Tensor> batches;
@@ -42,15 +45,20 @@ Task read_task(const Case& item) {
                     "option layer, learned_bit_width: expected a linear layer or a convolution "
                     "with a fixed bit width.");
   // Statistics that live on while columns are rounded.
-  if (task.quantizer.is_live) task.gptq.group_scales = gptq::GroupScales::kLive;
-  task.gptq.activation_order = options.flag("act_order", false);
-  task.gptq.damping = options.number("damping", 0, 1e6, task.gptq.damping);
+  task.algorithm = options.word("algorithm", {"gptq", "gpfq", "qronos"});
+  if (task.algorithm == "qronos") task.columns = qronos::default_qronos();
+  if (task.quantizer.is_live) task.columns.group_scales = columns::GroupScales::kLive;
+  task.columns.activation_order = options.flag("act_order", false);
+  task.columns.damping = options.number(task.algorithm == "qronos" ? "alpha" : "damping", 0, 1e6,
+                                        task.columns.damping);
   task.network.input = read_input_quantizer(options);
   if (options.has("num_blocks")) task.blocks = options.whole("num_blocks", 1, 1 << 20);
   const int64_t count = options.has("layers") ? options.whole("layers", 1, 64) : 1;
   options.word("buffers", {"float32", "float64"}, "float32");
-  // Scales the factorization of a reference in single precision; no effect on the result.
-  options.ignore({"algorithm", "cholesky_factor_scale", "num_blocks", "layers"});
+  // Scales of the factorization of a reference in single precision, and its own power iteration:
+  // no effect on the result.
+  options.ignore({"cholesky_factor_scale", "beta", "power_iteration_steps", "power_iteration_seed",
+                  "num_blocks", "layers"});
   options.finish();
   for (int64_t i = 0; i < count; ++i) {
     const std::string name = std::to_string(2 * i);
@@ -107,20 +115,43 @@ void infer_padding(Task& task, const std::vector<at::Tensor>& nearest, double re
   pad(best);
 }
 
-/// X^T X / n of one group of a layer over all batches.
-at::Tensor hessian(const Task& task, size_t layer, int64_t group,
-                   const std::vector<at::Tensor>& weights) {
-  at::Tensor sum;
+/// The statistics of one group of a layer over all batches.
+struct Statistics {
+  at::Tensor hessian;   ///< X~^T X~ / n
+  at::Tensor mismatch;  ///< X~^T (X - X~) / n, X of the float network
+};
+
+Statistics statistics(const Task& task, size_t layer, int64_t group,
+                      const std::vector<at::Tensor>& weights) {
+  Network reference = task.network;
+  reference.input.reset();
+  const auto original = float_weights(task.network);
+  Statistics sum;
   int64_t count = 0;
+  const auto rows_of = [&](const Network& network, const at::Tensor& x,
+                           const std::vector<at::Tensor>& used) {
+    return input_rows(network.layers[layer], network.input_of(layer, x, used), group)
+        .to(at::kDouble);
+  };
   for (const at::Tensor& x : task.batches) {
-    const auto rows =
-        input_rows(task.network.layers[layer], task.network.input_of(layer, x, weights), group)
-            .to(at::kDouble);
-    const auto product = rows.t().mm(rows);
-    sum = sum.defined() ? sum + product : product;
+    const auto rows = rows_of(task.network, x, weights);
+    const auto lost = rows_of(reference, x, original) - rows;
+    const auto product = rows.t().mm(rows), cross = rows.t().mm(lost);
+    sum.hessian = sum.hessian.defined() ? sum.hessian + product : product;
+    sum.mismatch = sum.mismatch.defined() ? sum.mismatch + cross : cross;
     count += rows.size(0);
   }
-  return (sum / static_cast<double>(count)).to(at::kFloat);
+  const auto mean = [&](const at::Tensor& x) {
+    return (x / static_cast<double>(count)).to(at::kFloat);
+  };
+  return {mean(sum.hessian), mean(sum.mismatch)};
+}
+
+LayerSolution solve(const Task& task, const LayerProblem& problem,
+                    const columns::Options& options) {
+  if (task.algorithm == "gpfq") return gpfq::solve(problem, options);
+  if (task.algorithm == "qronos") return qronos::solve(problem, options);
+  return gptq::solve(problem, options);
 }
 
 /// The part of a scale or zero point that belongs to some output channels of the flattened weight.
@@ -146,21 +177,21 @@ Solved solve_layer(const Task& task, size_t index, const QuantizedWeight& neares
       group_count(layer, task.network.input_of(index, task.batches.front(), weights));
   const int64_t rows = layer.weight.size(0) / groups;
   const at::Tensor matrix = layer.weight.flatten(1);
-  gptq::GptqOptions options = task.gptq;
+  columns::Options options = task.columns;
   options.block_size = (matrix.size(1) + task.blocks - 1) / task.blocks;
   std::vector<at::Tensor> values, scales;
   for (int64_t group = 0; group < groups; ++group) {
-    LayerProblem problem{layer.name,
-                         matrix.narrow(0, group * rows, rows).contiguous(),
-                         spec,
-                         hessian(task, index, group, weights),
-                         {}};
-    if (options.group_scales != gptq::GroupScales::kLive) {
+    const Statistics found = statistics(task, index, group, weights);
+    LayerProblem problem{
+        layer.name, matrix.narrow(0, group * rows, rows).contiguous(), spec, found.hessian, {}};
+    problem.mismatch = found.mismatch;
+    if (options.group_scales != columns::GroupScales::kLive) {
       problem.parameters =
-          QuantParameters{rows_of_parameter(spec, nearest.scale, group * rows, rows),
-                          rows_of_parameter(spec, nearest.zero_point, group * rows, rows)};
+          QuantParameters{rows_of_parameter(spec, nearest.scale, group * rows, rows), {}};
+      // The recorded zero points are statistics that live on beside a frozen scale.
+      if (nearest.zero_point.defined()) options.group_scales = columns::GroupScales::kLive;
     }
-    const LayerSolution solution = gptq::solve(problem, options);
+    const LayerSolution solution = solve(task, problem, options);
     values.push_back(dequantize(spec, solution.codes, solution.parameters));
     scales.push_back(solution.parameters.scale);
   }

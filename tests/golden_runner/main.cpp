@@ -28,28 +28,27 @@ struct Area {
 };
 
 const std::vector<Area>& areas() {
-  static const std::vector<Area> table = {
-      {"a2q", answer_a2q},
-      {"act_dynamic", answer_act_dynamic},
-      {"act_quant", answer_act_quant},
-      {"bit_width", answer_bit_width},
-      {"core_int", answer_core_int},
-      {"scaling", answer_scaling},
-      {"stats", answer_stats},
-      {"zero_point", answer_zero_point},
-      {"core_float", answer_core_float},
-      {"core_binary_ternary", answer_core_binary_ternary},
-      {"weight_int", answer_weight},
-      {"weight_group", answer_weight},
-      {"weight_float", answer_weight},
-      {"weight_mx", answer_weight},
-      {"rounding", answer_rounding},
-      {"learned_round", answer_learned_round},
-      {"core_trunc", answer_core_trunc},
-      {"bias", answer_bias},
-      {"presets", answer_presets},
-      {"quant_tensor", answer_quant_tensor},
-      {"error_feedback", answer_error_feedback, {"gpfq", "qronos"}}};
+  static const std::vector<Area> table = {{"a2q", answer_a2q},
+                                          {"act_dynamic", answer_act_dynamic},
+                                          {"act_quant", answer_act_quant},
+                                          {"bit_width", answer_bit_width},
+                                          {"core_int", answer_core_int},
+                                          {"scaling", answer_scaling},
+                                          {"stats", answer_stats},
+                                          {"zero_point", answer_zero_point},
+                                          {"core_float", answer_core_float},
+                                          {"core_binary_ternary", answer_core_binary_ternary},
+                                          {"weight_int", answer_weight},
+                                          {"weight_group", answer_weight},
+                                          {"weight_float", answer_weight},
+                                          {"weight_mx", answer_weight},
+                                          {"rounding", answer_rounding},
+                                          {"learned_round", answer_learned_round},
+                                          {"core_trunc", answer_core_trunc},
+                                          {"bias", answer_bias},
+                                          {"presets", answer_presets},
+                                          {"quant_tensor", answer_quant_tensor},
+                                          {"error_feedback", answer_error_feedback}};
   return table;
 }
 

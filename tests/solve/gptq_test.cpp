@@ -8,6 +8,7 @@
 #include "laconic/calibrate/fidelity.h"
 #include "laconic/solve/gptq/reference.h"
 #include "laconic/solve/nearest/nearest.h"
+#include "tests/solve/problems.h"
 #include "tests/testing/testing.h"
 
 namespace laconic {
@@ -15,28 +16,13 @@ namespace {
 
 using gptq::GptqOptions;
 using gptq::GroupScales;
+using laconic::testing::correlated_inputs;
 using laconic::testing::expect_error;
+using laconic::testing::int_spec;
+using laconic::testing::share_of_different;
 using ::testing::HasSubstr;
 
 constexpr int64_t kRows = 70, kColumns = 128;  // rows: one whole panel and a rest
-
-/// Inputs whose neighbours are alike, a few of them large: what a network's activations look like.
-at::Tensor correlated_inputs(int64_t rows, int64_t columns) {
-  at::manual_seed(7);
-  const at::Tensor noise = at::randn({rows, columns + 4});
-  at::Tensor x = at::zeros({rows, columns});
-  for (int64_t shift = 0; shift < 5; ++shift)
-    x += noise.narrow(1, shift, columns) * std::pow(0.8, shift);
-  x *= at::linspace(0.2, 2.0, columns);
-  return x;
-}
-
-QuantSpec int_spec(int64_t bits, Granularity granularity) {
-  QuantSpec spec;
-  spec.format = IntFormat{.bit_width = bits};
-  spec.granularity = granularity;
-  return spec;
-}
 
 LayerProblem correlated_problem(const QuantSpec& spec, int64_t columns = kColumns) {
   const at::Tensor x = correlated_inputs(4 * columns, columns);
@@ -52,10 +38,6 @@ double error_of(const LayerProblem& problem, const LayerSolution& solution) {
   return relative_output_error(problem.weight,
                                dequantize(problem.spec, solution.codes, solution.parameters),
                                problem.hessian);
-}
-
-double share_of_different(const at::Tensor& a, const at::Tensor& b) {
-  return a.ne(b).to(at::kDouble).mean().item<double>();
 }
 
 /// Every kind of scale that a weight can have.

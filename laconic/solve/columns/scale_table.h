@@ -4,7 +4,7 @@
 
 #include "laconic/quant/quantizer/quantize.h"
 
-namespace laconic::gptq {
+namespace laconic::columns {
 
 /// Scales of any granularity in one form: a table [out, groups] and, for each column, its place in
 /// the table.
@@ -21,4 +21,4 @@ ScaleTable make_scale_table(const QuantSpec& spec, const QuantParameters& parame
 /// Elements that share a scale along the inputs when the spec groups along them, else 0.
 int64_t input_group_size(const QuantSpec& spec);
 
-}  // namespace laconic::gptq
+}  // namespace laconic::columns

@@ -1,4 +1,4 @@
-#include "laconic/solve/gptq/scale_table.h"
+#include "laconic/solve/columns/scale_table.h"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/zeros.h>
@@ -8,7 +8,7 @@
 #include "laconic/base/assert.h"
 #include "laconic/base/variant.h"
 
-namespace laconic::gptq {
+namespace laconic::columns {
 namespace {
 
 int64_t positive_axis(int64_t axis) { return axis < 0 ? axis + 2 : axis; }
@@ -65,4 +65,4 @@ ScaleTable make_scale_table(const QuantSpec& spec, const QuantParameters& parame
   return table;
 }
 
-}  // namespace laconic::gptq
+}  // namespace laconic::columns
