@@ -58,6 +58,10 @@ class Engine {
   RunWeights run_weights() const;
   void write_block(const Segment& segment, SegmentWork& work);
   void write_rest();
+  bool is_stored(const std::string& name) const {
+    return model_.changed.contains(name) || checkpoint_->has(name);
+  }
+  std::set<std::string> stored_names() const;
   void add_stored(const std::string& name, NamedTensors& tensors) const;
 
   const LanguageModel& model_;
@@ -193,8 +197,27 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
   return statistics;
 }
 
+/// What the result holds: the checkpoint's tensors and those that transforms added; of a graph of
+/// its own only what it reads.
+std::set<std::string> Engine::stored_names() const {
+  std::set<std::string> names;
+  for (const std::string& name : checkpoint_->names()) names.insert(name);
+  names.insert(model_.changed.begin(), model_.changed.end());
+  if (model_.graph_changes.empty()) return names;
+  std::set<std::string> read;
+  for (const graph::Node& node : model_.graph.nodes)
+    if (node.kind == graph::NodeKind::kParameter && names.contains(node.target))
+      read.insert(node.target);
+  return read;
+}
+
+/// A tensor that a transform changed keeps the dtype that it was stored in.
 void Engine::add_stored(const std::string& name, NamedTensors& tensors) const {
-  const at::Tensor tensor = checkpoint_->tensor(name);
+  const auto& parameters = *model_.parameters;
+  const at::Tensor tensor =
+      model_.changed.contains(name)
+          ? parameters.get(name).to(parameters.describe(name).dtype).contiguous()
+          : checkpoint_->tensor(name);
   check_finite(model_.directory.string(), name, tensor);
   tensors.emplace_back(name, tensor);
 }
@@ -203,7 +226,7 @@ void Engine::write_block(const Segment& segment, SegmentWork& work) {
   const Stopwatch watch;
   NamedTensors tensors = work.take_solved();
   for (const std::string& name : work.parameter_names()) {
-    if (checkpoint_->has(name) && placed_.insert(name).second) add_stored(name, tensors);
+    if (is_stored(name) && placed_.insert(name).second) add_stored(name, tensors);
   }
   // The shard last: a killed run has both or writes both again.
   write_journal(writer_.working_directory(), segment.shard, work.reports());
@@ -223,7 +246,7 @@ void Engine::write_rest() {
   }
   const Stopwatch watch;
   NamedTensors tensors = std::move(solved_outside_);
-  for (const std::string& name : checkpoint_->names()) {
+  for (const std::string& name : stored_names()) {
     if (!placed_.contains(name)) add_stored(name, tensors);
   }
   write_journal(writer_.working_directory(), last, reports_outside_);

@@ -30,7 +30,7 @@ void run_command(const ExportCommand& command, const Session& session) {
   TORCH_CHECK_VALUE(command.overwrite || !std::filesystem::exists(command.out), "[export] ",
                     command.out, ": is there already. Remove it, or allow it with --overwrite.");
   const auto model = open_for_export(command.model, session.parts.quantizers);
-  check_exportable(exporter, read_config(command.model), model->layers());
+  check_exportable(exporter, read_config(command.model), model->layers(), model->graph_changes());
   const ExportReport report = exporter.write(*model, command.out, command.overwrite);
   if (session.json) {
     auto files = nlohmann::json::array();

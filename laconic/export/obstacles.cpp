@@ -14,6 +14,15 @@ void LayerObstacles::add(const std::string& layer, const std::string& reason) {
     ++same->others;
 }
 
+std::vector<std::string> graph_obstacles(const std::vector<std::string>& changes) {
+  std::vector<std::string> sentences;
+  for (const std::string& change : changes)
+    sentences.push_back("the transform " + change +
+                        " made the network another than its architecture's, which readers of this "
+                        "format would run: leave it out of the recipe.");
+  return sentences;
+}
+
 std::vector<std::string> LayerObstacles::sentences() const {
   std::vector<std::string> sentences;
   for (const Kind& kind : kinds_) {

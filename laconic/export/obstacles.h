@@ -22,4 +22,8 @@ class LayerObstacles {
   std::vector<Kind> kinds_;
 };
 
+/// Why a network that transforms changed cannot be exported; empty for the network of config.json.
+/// @param changes  NativeDirectory::graph_changes.
+std::vector<std::string> graph_obstacles(const std::vector<std::string>& changes);
+
 }  // namespace laconic

@@ -17,6 +17,8 @@
 #include <mutex>
 #include <vector>
 
+#include "laconic/kernel/hadamard.h"
+
 namespace laconic::graph {
 namespace {
 
@@ -155,6 +157,7 @@ std::unique_ptr<torch::Library> make_library() {
   library->def("positions(Tensor ids, int offset) -> Tensor", positions_kernel);
   library->def("attention(Tensor q, Tensor k, Tensor v, float scale, int? window) -> Tensor",
                attention_kernel);
+  library->def("hadamard(Tensor x, int size) -> Tensor", kernel::hadamard);
   return library;
 }
 
@@ -199,6 +202,11 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      std::optional<int64_t> window) {
   static const auto op = find<decltype(attention_kernel)>("laconic::attention");
   return op.call(q, k, v, scale, window);
+}
+
+at::Tensor hadamard(const at::Tensor& x, int64_t size) {
+  static const auto op = find<decltype(kernel::hadamard)>("laconic::hadamard");
+  return op.call(x, size);
 }
 
 }  // namespace laconic::graph

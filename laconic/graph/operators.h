@@ -46,4 +46,8 @@ at::Tensor positions(const at::Tensor& ids, int64_t offset = 0);
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                      std::optional<int64_t> window = std::nullopt);
 
+/// Every run of `size` elements of the last dimension times the normalized Hadamard matrix of order
+/// `size` (kernel/hadamard.h).
+at::Tensor hadamard(const at::Tensor& x, int64_t size);
+
 }  // namespace laconic::graph

@@ -4,6 +4,11 @@
 
 namespace laconic::graph {
 
+Description Parameters::describe(const std::string& name) const {
+  const auto tensor = get(name);
+  return {tensor.sizes().vec(), tensor.scalar_type()};
+}
+
 at::Tensor ParameterTable::get(const std::string& name) const {
   const auto found = tensors_.find(name);
   TORCH_CHECK_VALUE(found != tensors_.end(), "[ParameterTable] no parameter \"", name, "\" among ",
@@ -14,6 +19,10 @@ at::Tensor ParameterTable::get(const std::string& name) const {
 at::Tensor OverlaidParameters::get(const std::string& name) const {
   const auto found = above_.find(name);
   return found != above_.end() ? found->second : below_.get(name);
+}
+
+Description OverlaidParameters::describe(const std::string& name) const {
+  return above_.contains(name) ? Parameters::describe(name) : below_.describe(name);
 }
 
 void OverlaidParameters::release(const std::string& name) const {

@@ -5,8 +5,15 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace laconic::graph {
+
+/// What can be known of a parameter without its numbers.
+struct Description {
+  std::vector<int64_t> shape;
+  at::ScalarType dtype = at::kFloat;  ///< that it is stored in
+};
 
 /// Where a runner gets the parameters of a graph: a mapped checkpoint, a native directory, a table.
 class Parameters {
@@ -16,6 +23,8 @@ class Parameters {
   /// @throws c10::ValueError naming it when absent.
   virtual at::Tensor get(const std::string& name) const = 0;
   virtual bool has(const std::string& name) const = 0;
+  /// @throws c10::ValueError naming it when absent.
+  virtual Description describe(const std::string& name) const;
   /// The caller is done with it for now.
   virtual void release(const std::string& name) const { (void)name; }
 };
@@ -41,6 +50,7 @@ class OverlaidParameters : public Parameters {
   bool has(const std::string& name) const override {
     return above_.contains(name) || below_.has(name);
   }
+  Description describe(const std::string& name) const override;
   void release(const std::string& name) const override;
   void set(const std::string& name, at::Tensor tensor) { above_[name] = std::move(tensor); }
 

@@ -1,5 +1,6 @@
 #include "laconic/load/language_model.h"
 
+#include "laconic/graph/save.h"
 #include "laconic/load/huggingface/checkpoint_parameters.h"
 #include "laconic/load/huggingface/huggingface.h"
 #include "laconic/load/native/native_parameters.h"
@@ -34,6 +35,24 @@ void check_layers(const graph::Graph& graph, const NativeDirectory& native) {
   }
 }
 
+/// The network of a directory that brings its graph.
+TracedModel read_graph(const model::Config& config, const model::Architecture& architecture,
+                       const NativeDirectory& native) {
+  const model::Network network(config, architecture);
+  const auto path = native.path() / NativeDirectory::kGraphFile;
+  TORCH_CHECK_VALUE(std::filesystem::exists(path), "[", path.string(), "] expected the graph that ",
+                    "laconic.json speaks of, got no such file. Quantize again.");
+  TracedModel traced{graph::load_graph(path), network.vocabulary_size(), network.maximum_length()};
+  const auto stored = stored_tensors(native);
+  for (const graph::Node& node : traced.graph.nodes) {
+    if (node.kind != graph::NodeKind::kParameter) continue;
+    TORCH_CHECK_VALUE(stored.tensors.contains(node.target), "[", path.string(),
+                      "] the graph reads a tensor \"", node.target,
+                      "\": expected it in the directory, got none. Quantize again.");
+  }
+  return traced;
+}
+
 std::shared_ptr<const Tokenizer> find_tokenizer(const std::filesystem::path& directory) {
   for (const char* file : {"tokenizer.json", "tokenizer.model"})
     if (std::filesystem::exists(directory / file)) return Tokenizer::load(directory);
@@ -56,7 +75,10 @@ LanguageModel load_language_model(const std::filesystem::path& directory,
   TracedModel traced;
   if (NativeDirectory::is_native(directory)) {
     const auto native = NativeDirectory::open(directory, options.parts);
-    traced = trace_model(config, architecture, stored_tensors(*native));
+    result.graph_changes = native->graph_changes();
+    traced = result.graph_changes.empty()
+                 ? trace_model(config, architecture, stored_tensors(*native))
+                 : read_graph(config, architecture, *native);
     check_layers(traced.graph, *native);
     traced.graph = with_inputs_quantized(traced.graph, *native);
     result.parameters = std::make_shared<NativeParameters>(native, options.resident);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ struct LanguageModel {
   /// dequantized.
   std::shared_ptr<const graph::Parameters> parameters;
   std::shared_ptr<const Tokenizer> tokenizer;  ///< null when the directory has none
+  /// Parameters that are not stored in the directory as `parameters` gives them: changed or made
+  /// anew by transforms.
+  std::set<std::string> changed = {};
+  /// What made `graph` another than the network of config.json: transforms by name; else empty.
+  std::vector<std::string> graph_changes = {};
 };
 
 struct LoadOptions {

@@ -16,4 +16,10 @@ const Exporter& find_exporter(const Parts& parts, const std::string& name) {
   return own != parts.exporters.end() ? *own : find_exporter(name);
 }
 
+const Transform& find_transform(const Parts& parts, const std::string& name) {
+  const auto own = std::find_if(parts.transforms.begin(), parts.transforms.end(),
+                                [&](const Transform& row) { return name == row.name; });
+  return own != parts.transforms.end() ? *own : find_transform(name);
+}
+
 }  // namespace laconic

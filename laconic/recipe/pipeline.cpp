@@ -13,7 +13,9 @@
 #include "laconic/base/text.h"
 #include "laconic/calibrate/data.h"
 #include "laconic/calibrate/journal.h"
+#include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
+#include "laconic/graph/save.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
 
@@ -101,12 +103,22 @@ SolveFunction make_solve(const QuantizationPlan& plan, const Parts& parts) {
   };
 }
 
+struct Preparation {
+  LanguageModel model;
+  std::vector<TransformReport> transforms;
+  QuantizationPlan plan;
+  CalibrationData calibration;
+};
+
 // Without times, memory and paths: the same job gives the same bytes.
-nlohmann::json manifest_of(const QuantizeJob& job, const LanguageModel& model,
-                           const QuantizationPlan& plan, const EngineReport& report,
-                           const CalibrationData& data) {
-  auto layers = nlohmann::json::array(), measured = nlohmann::json::array();
-  for (const NativeLayer& layer : plan.outcome) layers.push_back(to_json(layer));
+nlohmann::json manifest_of(const QuantizeJob& job, const Preparation& ready,
+                           const EngineReport& report) {
+  const CalibrationData& data = ready.calibration;
+  auto layers = nlohmann::json::array(), measured = nlohmann::json::array(),
+       transformed = nlohmann::json::array();
+  for (const NativeLayer& layer : ready.plan.outcome) layers.push_back(to_json(layer));
+  for (const TransformReport& transform : ready.transforms)
+    transformed.push_back(to_json(transform));
   for (const LayerReport& layer : report.layers) {
     measured.push_back({{"name", layer.name},
                         {"weight", layer.weight_spec},
@@ -114,30 +126,47 @@ nlohmann::json manifest_of(const QuantizeJob& job, const LanguageModel& model,
                         {"output_error", layer.output_error},
                         {"notes", layer.notes}});
   }
-  return {
-      {"architecture", model.architecture},
+  nlohmann::json manifest = {
+      {"architecture", ready.model.architecture},
       {"layers", layers},
       {"recipe", {{"name", job.recipe.name}, {"yaml", to_yaml(job.recipe)}}},
       {"seed", job.recipe.calibration.seed},
       {"calibration", {{"offsets", data.offsets}, {"tokens", data.tokens}, {"notes", data.notes}}},
-      {"report", {{"layers", measured}}}};
+      {"report", {{"layers", measured}, {"transforms", transformed}}}};
+  if (!ready.model.graph_changes.empty()) manifest["graph"] = ready.model.graph_changes;
+  return manifest;
 }
-
-struct Preparation {
-  LanguageModel model;
-  QuantizationPlan plan;
-  CalibrationData calibration;
-};
 
 // Everything that can be wrong with the input, before anything is written.
 Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   Preparation ready;
   ready.model = load_language_model(job.model, {.resident = false});
+  for (const TransformStep& step : job.recipe.transforms)
+    ready.transforms.push_back(
+        transform_model(ready.model, find_transform(parts, step.name), step.options));
   ready.plan = plan_quantization(job.recipe, ready.model, parts);
   for (const std::string& format : job.exports)
-    check_exportable(find_exporter(parts, format), ready.model.config, ready.plan.outcome);
+    check_exportable(find_exporter(parts, format), ready.model.config, ready.plan.outcome,
+                     ready.model.graph_changes);
   ready.calibration = read_calibration(job, ready.model, ready.plan);
   return ready;
+}
+
+// The model's files; what transforms made of them is written here first.
+std::vector<std::filesystem::path> result_files(const Preparation& ready,
+                                                const NativeWriter& writer) {
+  auto files = files_to_copy(ready.model.directory);
+  const auto working = writer.working_directory();
+  if (!ready.model.changed.empty()) {
+    std::erase_if(files, [](const auto& file) { return file.filename() == "config.json"; });
+    write_json_file(working / "config.json", ready.model.config);
+    files.push_back(working / "config.json");
+  }
+  if (!ready.model.graph_changes.empty()) {
+    graph::save_graph(ready.model.graph, working / NativeDirectory::kGraphFile);
+    files.push_back(working / NativeDirectory::kGraphFile);
+  }
+  return files;
 }
 
 JobIdentity identify(const Preparation& ready, const QuantizeJob& job) {
@@ -153,20 +182,30 @@ EngineReport work(const Preparation& ready, const JobIdentity& identity, const Q
   options.quantized_inputs = job.recipe.calibration.quantized_inputs;
   EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
                                    make_solve(ready.plan, parts), writer, options);
-  auto manifest = manifest_of(job, ready.model, ready.plan, report, ready.calibration);
+  auto manifest = manifest_of(job, ready, report);
   manifest["job"] = to_json(identity);
-  writer.finish(manifest, files_to_copy(job.model), parts.quantizers);
+  writer.finish(manifest, result_files(ready, writer), parts.quantizers);
   return report;
 }
 
 // A run that was killed between its manifest and the last renaming.
-EngineReport finish_again(const QuantizeJob& job, const Parts& parts, NativeWriter& writer) {
+EngineReport finish_again(const Preparation& ready, const Parts& parts, NativeWriter& writer) {
   const auto manifest = read_json_file(writer.working_directory() / "laconic.json");
   EngineReport report;
   for (const auto& layer : manifest.at("report").at("layers"))
     report.layers.push_back(layer_report_from_json(layer));
-  writer.finish(manifest, files_to_copy(job.model), parts.quantizers);
+  writer.finish(manifest, result_files(ready, writer), parts.quantizers);
   return report;
+}
+
+// Long texts, one line each: "rotate: 48 layers ...".
+void note_transforms(const std::vector<TransformReport>& reports, QuantizeOutcome& outcome) {
+  outcome.transforms = reports;
+  for (const TransformReport& report : reports) {
+    for (const std::string& text : report.done) outcome.notes.push_back(report.name + ": " + text);
+    for (const std::string& text : report.fallbacks)
+      outcome.notes.push_back(report.name + ", not as asked: " + text);
+  }
 }
 
 EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
@@ -174,6 +213,7 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   const Preparation ready = prepare(job, parts);
   outcome.offsets = ready.calibration.offsets;
   outcome.notes = ready.calibration.notes;
+  note_transforms(ready.transforms, outcome);
   if (!ready.plan.needs_calibration && !job.calibration.empty())
     outcome.notes.emplace_back("the calibration text was not used: this recipe needs none.");
   NativeWriter writer(out, engine_shard_count(ready.model), job.overwrite);
@@ -182,7 +222,7 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   outcome.resumed = directory.state() != JobDirectory::State::kNew;
   try {
     return directory.state() == JobDirectory::State::kFinished
-               ? finish_again(job, parts, writer)
+               ? finish_again(ready, parts, writer)
                : work(ready, identity, job, parts, writer);
   } catch (const c10::ValueError&) {
     directory.clean_up(/*wrong_input=*/true);
@@ -204,8 +244,10 @@ std::filesystem::path export_path(const std::filesystem::path& out, const Export
 }
 
 void check_exportable(const Exporter& exporter, const nlohmann::json& config,
-                      const std::vector<NativeLayer>& layers) {
-  const std::vector<std::string> obstacles = exporter.obstacles(config, layers);
+                      const std::vector<NativeLayer>& layers,
+                      const std::vector<std::string>& graph_changes) {
+  std::vector<std::string> obstacles = exporter.obstacles(config, layers);
+  for (std::string& reason : graph_obstacles(graph_changes)) obstacles.push_back(std::move(reason));
   if (obstacles.empty()) return;
   const size_t shown = std::min(obstacles.size(), kObstaclesShown);
   std::string list = join(std::span(obstacles).first(shown), "\n  ");

@@ -31,6 +31,7 @@ struct FinishedExport {
 };
 
 struct QuantizeOutcome {
+  std::vector<TransformReport> transforms;
   EngineReport report;
   ModelSize size;
   std::vector<FinishedExport> exports;
@@ -60,7 +61,9 @@ std::filesystem::path export_path(const std::filesystem::path& out, const Export
 
 /// Refuses what the exporter cannot hold. @throws c10::ValueError with every obstacle (the first
 /// ten).
+/// @param graph_changes  LanguageModel::graph_changes: what no format but the native one can hold.
 void check_exportable(const Exporter& exporter, const nlohmann::json& config,
-                      const std::vector<NativeLayer>& layers);
+                      const std::vector<NativeLayer>& layers,
+                      const std::vector<std::string>& graph_changes);
 
 }  // namespace laconic

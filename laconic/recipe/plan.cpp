@@ -6,7 +6,6 @@
 #include <set>
 
 #include "laconic/base/text.h"
-#include "laconic/file/safetensors/safetensors.h"
 
 namespace laconic {
 namespace {
@@ -104,10 +103,10 @@ void check_channel(const LayerRule& rule, const NativeLayer& layer) {
 }
 
 NativeLayer outcome_of(const graph::LinearLayer& layer, const LayerRule& rule,
-                       const Checkpoint& checkpoint) {
+                       const LanguageModel& model) {
   NativeLayer outcome{layer.name,   layer.weight_name, layer.transposed,
                       *rule.weight, rule.input,        {}};
-  outcome.shape = checkpoint.entry(layer.weight_name).shape;
+  outcome.shape = model.parameters->describe(layer.weight_name).shape;
   TORCH_CHECK_VALUE(outcome.shape.size() == 2, "[recipe] ", layer.weight_name,
                     ": expected a matrix, got ", outcome.shape.size(), " dimensions.");
   if (layer.transposed) std::swap(outcome.shape[0], outcome.shape[1]);
@@ -119,13 +118,12 @@ NativeLayer outcome_of(const graph::LinearLayer& layer, const LayerRule& rule,
 QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& model,
                                    const Parts& parts) {
   check_patterns(recipe, model);
-  const auto checkpoint = Checkpoint::open(model.directory);
   QuantizationPlan plan;
   for (const graph::LinearLayer& layer : model.layers) {
     const LayerRule* rule = last_match(recipe, layer, in_blocks(layer, model));
     if (rule == nullptr || rule->skip) continue;
     const Solver& solver = find_solver(parts, rule->solver);
-    plan.outcome.push_back(outcome_of(layer, *rule, *checkpoint));
+    plan.outcome.push_back(outcome_of(layer, *rule, model));
     check_group(*rule, plan.outcome.back());
     check_channel(*rule, plan.outcome.back());
     plan.layers.push_back({layer, *rule->weight, rule->input, solver.needs_hessian,

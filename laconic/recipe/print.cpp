@@ -46,6 +46,15 @@ void emit(YAML::Emitter& out, const LayerRule& rule) {
   out << YAML::EndMap;
 }
 
+void emit(YAML::Emitter& out, const TransformStep& step) {
+  out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << step.name;
+  for (const auto& [key, value] : step.options.items()) {
+    out << YAML::Key << key << YAML::Value;
+    emit(out, value);
+  }
+  out << YAML::EndMap;
+}
+
 }  // namespace
 
 std::string to_yaml(const Recipe& recipe) {
@@ -60,6 +69,11 @@ std::string to_yaml(const Recipe& recipe) {
   out << YAML::Key << "field" << YAML::Value << YAML::DoubleQuoted << recipe.calibration.field;
   out << YAML::Key << "quantized_inputs" << YAML::Value << recipe.calibration.quantized_inputs
       << YAML::EndMap;
+  if (!recipe.transforms.empty()) {
+    out << YAML::Key << "transforms" << YAML::Value << YAML::BeginSeq;
+    for (const TransformStep& step : recipe.transforms) emit(out, step);
+    out << YAML::EndSeq;
+  }
   out << YAML::Key << "rules" << YAML::Value << YAML::BeginSeq;
   for (const LayerRule& rule : recipe.rules) emit(out, rule);
   out << YAML::EndSeq << YAML::EndMap;

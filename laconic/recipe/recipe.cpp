@@ -200,6 +200,50 @@ Recipe::Calibration read_calibration(const YAML::Node& node, const std::string& 
   return calibration;
 }
 
+std::vector<std::string> transform_names(const Parts& parts) {
+  std::vector<std::string> known;
+  for (const Transform& transform : parts.transforms) known.emplace_back(transform.name);
+  for (const Transform& transform : transforms()) known.emplace_back(transform.name);
+  return known;
+}
+
+TransformStep read_transform(const YAML::Node& node, const std::string& where, const Parts& parts) {
+  MappingReader reader(node, where, "transform");
+  TransformStep step;
+  reader.read("name", step.name);
+  const auto known = transform_names(parts);
+  if (std::find(known.begin(), known.end(), step.name) == known.end()) {
+    const YAML::Node name = reader.find("name");
+    if (!name.IsDefined())
+      reader.fail(node, "transform: no \"name\": expected one of {" + join(known, ", ") + "}.");
+    reader.fail(name,
+                "unknown transform \"" + step.name + "\"" + suggestion(step.name, known) + ".");
+  }
+  const Transform& transform = find_transform(parts, step.name);
+  const nlohmann::json defaults = transform.default_options();
+  for (const auto& [key, value] : defaults.items()) {
+    const YAML::Node option = reader.find(key);
+    if (option.IsDefined()) step.options[key] = to_json(option);
+  }
+  reader.finish();
+  try {
+    transform.check_options(step.options);
+  } catch (const c10::Error& error) {
+    reader.fail(node, error.what_without_backtrace());
+  }
+  return step;
+}
+
+std::vector<TransformStep> read_transforms(const YAML::Node& node, const MappingReader& reader,
+                                           const std::string& where, const Parts& parts) {
+  if (!node.IsSequence())
+    reader.fail(node, "transforms: expected a list such as [{name: fold_norms}], got " +
+                          describe(node) + ".");
+  std::vector<TransformStep> steps;
+  for (const auto& item : node) steps.push_back(read_transform(item, where, parts));
+  return steps;
+}
+
 Recipe read_recipe(const YAML::Node& node, const std::string& where, const Parts& parts) {
   MappingReader reader(node, where, "recipe");
   Recipe recipe;
@@ -208,6 +252,8 @@ Recipe read_recipe(const YAML::Node& node, const std::string& where, const Parts
   if (const YAML::Node calibration = reader.find("calibration"); calibration.IsDefined()) {
     recipe.calibration = read_calibration(calibration, where);
   }
+  if (const YAML::Node steps = reader.find("transforms"); steps.IsDefined())
+    recipe.transforms = read_transforms(steps, reader, where, parts);
   const YAML::Node rules = reader.find("rules");
   reader.finish();
   if (!rules.IsDefined())

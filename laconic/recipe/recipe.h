@@ -33,6 +33,13 @@ struct LayerRule {
   bool operator==(const LayerRule&) const = default;
 };
 
+/// A rewrite of the float network before anything is quantized.
+struct TransformStep {
+  std::string name;
+  nlohmann::json options = nlohmann::json::object();
+  bool operator==(const TransformStep&) const = default;
+};
+
 /// A recipe as data. YAML <-> recipe; see docs/recipes.md.
 struct Recipe {
   std::string name, description;
@@ -45,6 +52,7 @@ struct Recipe {
     bool operator==(const Calibration&) const = default;
   } calibration;
   std::vector<LayerRule> rules;
+  std::vector<TransformStep> transforms = {};  ///< in this order
   bool operator==(const Recipe&) const = default;
 };
 

@@ -26,5 +26,6 @@ Answer answer_core_trunc(const Case& item);
 Answer answer_bias(const Case& item);
 Answer answer_quant_tensor(const Case& item);
 Answer answer_presets(const Case& item);
+Answer answer_rotation(const Case& item);
 
 }  // namespace laconic::golden

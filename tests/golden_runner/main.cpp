@@ -48,6 +48,7 @@ const std::vector<Area>& areas() {
                                           {"bias", answer_bias},
                                           {"presets", answer_presets},
                                           {"quant_tensor", answer_quant_tensor},
+                                          {"rotation", answer_rotation},
                                           {"error_feedback", answer_error_feedback}};
   return table;
 }

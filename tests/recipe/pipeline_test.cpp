@@ -1,6 +1,11 @@
 #include "laconic/recipe/pipeline.h"
 
+#include <ATen/ATen.h>
+
 #include "laconic/base/atomic_file.h"
+#include "laconic/file/json/json.h"
+#include "laconic/graph/run.h"
+#include "laconic/load/language_model.h"
 #include "tests/testing/testing.h"
 
 namespace laconic {
@@ -33,6 +38,61 @@ TEST(Pipeline, OwnSolverIsFoundByItsNameBeforeOurs) {
   run_quantize({.model = repository() / "assets/tiny-lm", .recipe = recipe, .out = directory / "q"},
                parts);
   EXPECT_EQ(calls, 6);
+}
+
+// Weights of 8 bits on a rotated network.
+Recipe rotated(const std::string& options) {
+  return parse_recipe("transforms: [{name: fold_norms}, {name: rotate" + options +
+                          "}]\nrules: [{weight: {bits: 8, granularity: channel}}]",
+                      "r.yaml");
+}
+
+double logits_error(const std::filesystem::path& directory) {
+  const c10::InferenceMode no_gradient;
+  const auto ids = at::arange(3, 67).reshape({2, 32});
+  const auto logits = [&](const std::filesystem::path& model) {
+    const auto loaded = load_language_model(model);
+    return graph::Runner(loaded.graph)(ids, *loaded.parameters);
+  };
+  const auto expected = logits(repository() / "assets/tiny-lm");
+  return ((logits(directory) - expected).norm() / expected.norm()).item<double>();
+}
+
+TEST(Pipeline, MergedRotationGivesADirectoryOfTheArchitectureThatExports) {
+  const TemporaryDirectory directory;
+  const auto outcome = run_quantize({.model = repository() / "assets/tiny-lm",
+                                     .recipe = rotated(""),
+                                     .out = directory / "q",
+                                     .exports = {"gguf-f32"}});
+  EXPECT_EQ(outcome.transforms.size(), 2u);
+  EXPECT_THAT(outcome.notes.back(), ::testing::HasSubstr("rotate: "));
+  EXPECT_LT(logits_error(directory / "q"), 0.02);
+  EXPECT_FALSE(std::filesystem::exists(directory / "q/graph.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(directory / "q-f32.gguf"));
+  EXPECT_EQ(read_json_file(directory / "q/config.json")["tie_word_embeddings"], false);
+  const auto manifest = read_json_file(directory / "q/laconic.json");
+  EXPECT_EQ(manifest["report"]["transforms"].size(), 2u);
+}
+
+TEST(Pipeline, OnlineRotationKeepsItsGraphAndIsRefusedByExporters) {
+  const TemporaryDirectory directory;
+  QuantizeJob job{.model = repository() / "assets/tiny-lm",
+                  .recipe = rotated(", online: true, keys: true"),
+                  .out = directory / "q"};
+  run_quantize(job);
+  EXPECT_LT(logits_error(directory / "q"), 0.02);
+  EXPECT_EQ(load_language_model(directory / "q").graph_changes.size(), 2u);
+  const auto native = NativeDirectory::open(directory / "q");
+  testing::expect_error<c10::NotImplementedError>(
+      [&] { find_exporter("gguf-f32").write(*native, directory / "q.gguf", false); },
+      {"the transform rotate (online)", "leave it out"});
+  std::filesystem::remove(directory / "q/graph.safetensors");
+  testing::expect_error<c10::ValueError>([&] { load_language_model(directory / "q"); },
+                                         {"graph.safetensors", "no such file"});
+  job.out = directory / "other";
+  job.exports = {"compressed-tensors"};
+  testing::expect_error<c10::ValueError>([&] { run_quantize(job); },
+                                         {"the transform rotate (keys)", "leave it out"});
 }
 
 TEST(Pipeline, WorkingDirectoryWithOtherFilesIsLeftAlone) {

@@ -49,6 +49,29 @@ TEST(Recipe, EveryFieldIsRead) {
   EXPECT_TRUE(recipe.rules[1].skip);
 }
 
+TEST(Recipe, TransformsAreReadInTheirOrder) {
+  const Recipe recipe = parse_recipe(
+      "transforms: [{name: fold_norms}, {name: rotate, residual: hadamard, online: true}]\n" +
+          kGood,
+      "r.yaml");
+  ASSERT_EQ(recipe.transforms.size(), 2u);
+  EXPECT_EQ(recipe.transforms[0], (TransformStep{"fold_norms", nlohmann::json::object()}));
+  EXPECT_EQ(recipe.transforms[1],
+            (TransformStep{"rotate", {{"residual", "hadamard"}, {"online", true}}}));
+  EXPECT_EQ(parse_recipe(to_yaml(recipe), "printed"), recipe);
+}
+
+TEST(Recipe, FaultsInTransformsAreNamed) {
+  const auto fault = [](const std::string& transforms, const std::vector<std::string>& words) {
+    expect_fault("transforms: " + transforms + "\nrules: [{weight: {bits: 4}}]", words);
+  };
+  fault("[{name: rotat}]", {"r.yaml:1:21: ", "unknown transform \"rotat\"", "\"rotate\""});
+  fault("[{name: rotate, onlin: true}]", {"r.yaml:1:29: ", "onlin", "\"online\""});
+  fault("[{name: rotate, online: 3}]", {"r.yaml:1:14: ", "online", "expected true or false"});
+  fault("[{online: true}]", {"r.yaml:1:14: ", "no \"name\"", "rotate"});
+  fault("rotate", {"r.yaml:1:13: ", "transforms: expected a list"});
+}
+
 TEST(Recipe, WhatIsLeftOutHasItsDefault) {
   const Recipe recipe = parse_recipe("rules: [{weight: {bits: 4}}]", "r.yaml");
   EXPECT_EQ(recipe.calibration, Recipe::Calibration{});

@@ -218,7 +218,9 @@ ExportReport write_compressed_tensors(const NativeDirectory& model, const fs::pa
   const fs::path out = without_slash(directory);
   check_replaceable(out, overwrite);
   json config = read_json_file(model.path() / "config.json");
-  const auto found = compressed_tensors_obstacles(config, model.layers());
+  auto found = compressed_tensors_obstacles(config, model.layers());
+  for (std::string& reason : graph_obstacles(model.graph_changes()))
+    found.push_back(std::move(reason));
   TORCH_CHECK_NOT_IMPLEMENTED(found.empty(), "[compressed-tensors] ", model.path().string(),
                               " cannot be exported:\n  ", join(found, "\n  "));
   ExportReport report;

@@ -58,7 +58,9 @@ class GgufExport {
 
  private:
   void check_obstacles() const {
-    const auto found = gguf_obstacles(config_, model_.layers(), precision_);
+    auto found = gguf_obstacles(config_, model_.layers(), precision_);
+    for (std::string& reason : graph_obstacles(model_.graph_changes()))
+      found.push_back(std::move(reason));
     TORCH_CHECK_NOT_IMPLEMENTED(found.empty(), "[gguf] ", model_.path().string(),
                                 " cannot become a GGUF file:\n  ", join(found, "\n  "));
   }

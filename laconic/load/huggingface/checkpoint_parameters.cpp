@@ -16,6 +16,11 @@ at::Tensor CheckpointParameters::get(const std::string& name) const {
   return tensor;
 }
 
+graph::Description CheckpointParameters::describe(const std::string& name) const {
+  const SafetensorsEntry& entry = checkpoint_->entry(name);
+  return {entry.shape, entry.dtype};
+}
+
 void CheckpointParameters::release(const std::string& name) const {
   if (!resident_ && checkpoint_->has(name)) checkpoint_->drop(name);
 }

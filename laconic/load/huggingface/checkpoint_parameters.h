@@ -22,6 +22,7 @@ class CheckpointParameters : public graph::Parameters {
       : checkpoint_(std::move(checkpoint)), resident_(resident), where_(std::move(where)) {}
   at::Tensor get(const std::string& name) const override;
   bool has(const std::string& name) const override { return checkpoint_->has(name); }
+  graph::Description describe(const std::string& name) const override;
   /// Lets the mapped pages go unless resident.
   void release(const std::string& name) const override;
 

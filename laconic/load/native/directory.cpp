@@ -112,6 +112,18 @@ std::shared_ptr<const NativeDirectory> NativeDirectory::of_checkpoint(
   return native;
 }
 
+std::vector<std::string> NativeDirectory::graph_changes() const {
+  if (!manifest_.is_object() || !manifest_.contains("graph")) return {};
+  std::vector<std::string> changes;
+  const nlohmann::json& field = manifest_["graph"];
+  for (const nlohmann::json& change : field)
+    if (change.is_string()) changes.push_back(change.get<std::string>());
+  TORCH_CHECK_VALUE(field.is_array() && !changes.empty() && changes.size() == field.size(),
+                    "[native] ", (path_ / kManifest).string(),
+                    ": graph: expected a list of names of transforms, got ", field.dump(), ".");
+  return changes;
+}
+
 const NativeLayer* NativeDirectory::find(const std::string& layer_name) const {
   const auto found = index_.find(layer_name);
   return found == index_.end() ? nullptr : &layers_[found->second];

@@ -37,6 +37,8 @@ struct NativeLayer {
 ///                     (asymmetric only): QuantParameters as they are
 ///     P.input_scale, P.input_zero_point (static inputs only): QuantParameters as they are
 ///     every other tensor of the checkpoint, with its name and stored dtype
+///   graph.safetensors    when transforms made the network another than config.json's ("graph" in
+///     laconic.json says which): the graph to run (graph/save.h)
 /// Reading gives codes and parameters back bit for bit.
 class NativeDirectory {
  public:
@@ -68,6 +70,10 @@ class NativeDirectory {
   /// + minimum, bit for bit what the reader of a GGUF file gets.
   at::Tensor dequantized(const NativeLayer& layer) const;
   const Checkpoint& tensors() const { return *tensors_; }  ///< everything that is stored
+  static constexpr const char* kGraphFile = "graph.safetensors";
+  /// The transforms after which the network is not config.json's, by name; empty when it is.
+  /// @throws c10::ValueError when the manifest's field "graph" is malformed.
+  std::vector<std::string> graph_changes() const;
 
  private:
   std::filesystem::path path_;
@@ -104,9 +110,9 @@ class NativeWriter {
   bool has_shard(int index) const;  ///< 0 <= index < shard_count
   void write_shard(int index, const std::vector<std::pair<std::string, at::Tensor>>& tensors);
   std::filesystem::path working_directory() const { return working_; }
-  /// Writes the index and laconic.json (format_version is added), copies `files`, removes
-  /// everything else from the working directory (a journal), checks that the result can be read,
-  /// and renames it to its final name.
+  /// Writes the index and laconic.json (format_version is added), copies `files` (those that are in
+  /// the working directory already stay), removes everything else from the working directory (a
+  /// journal), checks that the result can be read, and renames it to its final name.
   /// @param parts  the program's own, which the manifest's specs may name.
   void finish(const nlohmann::json& manifest, const std::vector<std::filesystem::path>& files,
               const QuantParts& parts = {});

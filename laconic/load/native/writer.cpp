@@ -87,7 +87,8 @@ void NativeWriter::remove_leftovers(const std::vector<fs::path>& files) const {
 void NativeWriter::finish(const nlohmann::json& manifest, const std::vector<fs::path>& files,
                           const QuantParts& parts) {
   write_index();
-  for (const fs::path& file : files) copy_over(file, working_ / file.filename());
+  for (const fs::path& file : files)
+    if (file.parent_path() != working_) copy_over(file, working_ / file.filename());
   nlohmann::json whole = manifest;
   whole["format_version"] = NativeDirectory::kFormatVersion;
   write_json_file(working_ / kManifest, whole);

@@ -1,0 +1,127 @@
+#include "laconic/transform/network.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+
+#include "laconic/graph/rewrite.h"
+
+namespace laconic::transform {
+namespace {
+
+using graph::Graph;
+using graph::LinearLayer;
+using graph::NodeId;
+using graph::NodeKind;
+using graph::Value;
+
+class ChangedParameters : public graph::Parameters {
+ public:
+  ChangedParameters(std::shared_ptr<const graph::Parameters> below, Changes changes)
+      : below_(std::move(below)), changes_(std::move(changes)) {}
+
+  at::Tensor get(const std::string& name) const override {
+    const auto found = changes_.find(name);
+    return found == changes_.end() ? below_->get(name) : found->second.compute(*below_);
+  }
+  bool has(const std::string& name) const override {
+    return changes_.contains(name) || below_->has(name);
+  }
+  graph::Description describe(const std::string& name) const override {
+    const auto found = changes_.find(name);
+    return found == changes_.end() ? below_->describe(name) : found->second.description;
+  }
+  void release(const std::string& name) const override {
+    const auto found = changes_.find(name);
+    if (found == changes_.end()) return below_->release(name);
+    for (const std::string& read : found->second.reads) below_->release(read);
+  }
+
+ private:
+  std::shared_ptr<const graph::Parameters> below_;
+  Changes changes_;
+};
+
+/// The node whose argument is the weight parameter: the transposition, or the layer itself.
+NodeId weight_reader(const Graph& graph, const LinearLayer& layer) {
+  if (!layer.transposed) return layer.node;
+  Value value = layer.weight;
+  while (graph.at(value.node).kind == NodeKind::kQuantize)
+    value = std::get<Value>(graph.at(value.node).arguments.at(0).data);
+  return value.node;
+}
+
+}  // namespace
+
+void change_parameters(FloatNetwork& network, Changes changes) {
+  if (changes.empty()) return;
+  for (const auto& [name, change] : changes) network.changed.insert(name);
+  network.parameters = std::make_shared<ChangedParameters>(network.parameters, std::move(changes));
+}
+
+std::map<std::string, std::vector<NodeId>> parameter_readers(const Graph& graph) {
+  std::map<std::string, std::vector<NodeId>> readers;
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    graph::for_each_value(graph.at(id), [&](const Value& value) {
+      const graph::Node& source = graph.at(value.node);
+      if (source.kind == NodeKind::kParameter) readers[source.target].push_back(id);
+    });
+  }
+  return readers;
+}
+
+std::string parameter_of(const Graph& graph, const graph::Argument& argument) {
+  const auto* value = std::get_if<Value>(&argument.data);
+  if (value == nullptr || graph.at(value->node).kind != NodeKind::kParameter) return "";
+  return graph.at(value->node).target;
+}
+
+Bias bias_of(const Graph& graph, const LinearLayer& layer) {
+  const graph::Node& node = graph.at(layer.node);
+  if (node.arguments.size() < 3) return {};
+  const graph::Argument& argument = node.arguments.at(2);
+  if (!std::holds_alternative<Value>(argument.data)) return {};
+  const std::string name = parameter_of(graph, argument);
+  return {name, !name.empty() && parameter_readers(graph).at(name).size() == 1};
+}
+
+bool has_own_weight(const Graph& graph, const LinearLayer& layer) {
+  const auto readers = parameter_readers(graph);
+  const auto found = readers.find(layer.weight_name);
+  if (found == readers.end() || found->second.size() != 1) return false;
+  if (!layer.transposed) return true;
+  return graph::users(graph).at(found->second.front()).size() == 1;
+}
+
+std::vector<std::string> untie(FloatNetwork& network) {
+  std::vector<std::string> done;
+  Changes changes;
+  std::map<NodeId, graph::Insertion> insertions;
+  const auto readers = parameter_readers(network.graph);
+  for (const LinearLayer& layer : graph::find_linear_layers(network.graph)) {
+    const auto& others = readers.at(layer.weight_name);
+    const bool is_tied = std::any_of(others.begin(), others.end(), [&](NodeId id) {
+      return network.graph.at(id).target == "aten::embedding";
+    });
+    if (!is_tied) continue;
+    const std::string name = layer.name + ".weight", from = layer.weight_name;
+    TORCH_CHECK_VALUE(name != from && !network.parameters->has(name), "[transform] layer ",
+                      layer.name, ": its weight is tied to an embedding and there is a parameter ",
+                      name, " already, so it cannot get one of its own. Rename that tensor.");
+    const NodeId reader = weight_reader(network.graph, layer);
+    graph::Insertion& insertion = insertions[reader];
+    insertion.nodes.push_back({NodeKind::kParameter, name, layer.name, {}});
+    insertion.redirect[layer.transposed ? 0 : 1] = Value{-1, 0};
+    changes[name] = {{from},
+                     [from](const graph::Parameters& below) { return below.get(from); },
+                     network.parameters->describe(from)};
+    done.push_back(layer.name);
+  }
+  if (done.empty()) return done;
+  network.graph = graph::insert_before(network.graph, insertions);
+  network.untied = true;
+  change_parameters(network, std::move(changes));
+  return done;
+}
+
+}  // namespace laconic::transform

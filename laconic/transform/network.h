@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "laconic/graph/graph.h"
+#include "laconic/graph/match.h"
+#include "laconic/graph/parameters.h"
+
+namespace laconic::transform {
+
+/// A network that is rewritten: a graph and where its numbers come from.
+struct FloatNetwork {
+  graph::Graph graph;
+  std::shared_ptr<const graph::Parameters> parameters;
+  std::set<std::string> changed = {};  ///< parameters that are other than at first, or new
+  std::vector<std::string> graph_changes =
+      {};               ///< transforms after which a file must hold the graph
+  bool untied = false;  ///< a head got a weight of its own
+};
+
+/// How a parameter comes from those below: a pure function, called whenever the parameter is read,
+/// so that a changed network needs no more memory than the first one.
+struct Change {
+  std::vector<std::string> reads;  ///< names that `compute` gets from below
+  std::function<at::Tensor(const graph::Parameters& below)> compute;
+  graph::Description description;
+};
+using Changes = std::map<std::string, Change>;
+
+/// Puts changes over the network's parameters.
+void change_parameters(FloatNetwork& network, Changes changes);
+
+/// The nodes that use a parameter, by its name.
+std::map<std::string, std::vector<graph::NodeId>> parameter_readers(const graph::Graph& graph);
+
+/// The name of the parameter that an argument is; empty when it is none.
+std::string parameter_of(const graph::Graph& graph, const graph::Argument& argument);
+
+/// The bias parameter of a linear layer.
+struct Bias {
+  std::string name;      ///< empty when there is none
+  bool is_plain = true;  ///< none, or a parameter (not something computed)
+};
+Bias bias_of(const graph::Graph& graph, const graph::LinearLayer& layer);
+
+/// Whether only this layer reads its weight (through its transposition).
+bool has_own_weight(const graph::Graph& graph, const graph::LinearLayer& layer);
+
+/// Every linear layer whose weight an embedding reads too gets a copy of its own, named
+/// LAYER.weight. Returns the layers' names.
+std::vector<std::string> untie(FloatNetwork& network);
+
+}  // namespace laconic::transform

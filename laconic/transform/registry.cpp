@@ -1,0 +1,50 @@
+#include <c10/util/Exception.h>
+
+#include <nlohmann/json.hpp>
+
+#include "laconic/base/text.h"
+#include "laconic/transform/fold_norms/fold_norms.h"
+#include "laconic/transform/rotate/rotate.h"
+#include "laconic/transform/transform.h"
+
+namespace laconic {
+namespace {
+
+constexpr Transform kTransforms[] = {transform::kFoldNorms, transform::kRotate};
+
+}  // namespace
+
+std::span<const Transform> transforms() { return kTransforms; }
+
+const Transform& find_transform(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Transform& transform : kTransforms) {
+    if (name == transform.name) return transform;
+    known.emplace_back(transform.name);
+  }
+  TORCH_CHECK_VALUE(false, "[transform] unknown transform \"", name, "\"", suggestion(name, known),
+                    ".");
+}
+
+nlohmann::json to_json(const TransformReport& report) {
+  return {{"name", report.name}, {"done", report.done}, {"fallbacks", report.fallbacks}};
+}
+
+TransformReport transform_model(LanguageModel& model, const Transform& transform,
+                                const nlohmann::json& options) {
+  transform.check_options(options);
+  transform::FloatNetwork network{model.graph, model.parameters, model.changed,
+                                  model.graph_changes};
+  TransformReport report = transform.apply(network, options);
+  network.graph.check();
+  model.graph = std::move(network.graph);
+  model.parameters = std::move(network.parameters);
+  model.changed = std::move(network.changed);
+  model.graph_changes = std::move(network.graph_changes);
+  if (network.untied) model.config["tie_word_embeddings"] = false;
+  model.layers = graph::find_linear_layers(model.graph);
+  model.blocks = graph::find_blocks(model.graph);
+  return report;
+}
+
+}  // namespace laconic

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "laconic/transform/transform.h"
+
+namespace laconic::transform {
+
+/// Rotates the features of the residual stream, of the values of attention and, by operators that
+/// stay in the graph, the inputs of the other layers and queries and keys (README.md).
+TransformReport rotate(FloatNetwork& network, const nlohmann::json& options);
+void check_rotate(const nlohmann::json& options);
+nlohmann::json rotate_defaults();
+
+inline constexpr Transform kRotate{
+    "rotate",
+    "orthogonal maps of features, merged into weights where the graph lets them through",
+    "arXiv:2404.00456",
+    rotate,
+    check_rotate,
+    rotate_defaults};
+
+}  // namespace laconic::transform

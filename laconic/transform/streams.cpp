@@ -1,0 +1,226 @@
+#include "laconic/transform/streams.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <string_view>
+
+namespace laconic::transform {
+namespace {
+
+using graph::Graph;
+using graph::LinearLayer;
+using graph::Node;
+using graph::NodeId;
+using graph::NodeKind;
+using graph::Value;
+
+// Each value a linear function of each value among the arguments, feature by feature alike.
+constexpr std::array<std::string_view, 10> kSums = {
+    "aten::add.Tensor", "aten::sub.Tensor", "aten::neg",     "aten::clone",    "aten::contiguous",
+    "aten::detach",     "aten::alias",      "aten::dropout", "aten::to.dtype", "aten::rsub.Tensor"};
+// The same when the second argument is one number.
+constexpr std::array<std::string_view, 4> kScalings = {"aten::mul.Tensor", "aten::mul.Scalar",
+                                                       "aten::div.Tensor", "aten::div.Scalar"};
+
+template <size_t kCount>
+bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_one_number(const graph::Argument& argument) {
+  const auto* constant = std::get_if<c10::IValue>(&argument.data);
+  if (constant == nullptr) return false;
+  return constant->isScalar() || (constant->isTensor() && constant->toTensor().numel() == 1);
+}
+
+class StreamFinder {
+ public:
+  explicit StreamFinder(const FloatNetwork& network)
+      : network_(network), graph_(network.graph), parent_(graph_.nodes.size()) {
+    std::iota(parent_.begin(), parent_.end(), 0);
+    for (LinearLayer& layer : graph::find_linear_layers(graph_)) layers_[layer.node] = layer;
+    readers_ = parameter_readers(graph_);
+  }
+
+  std::vector<Stream> find() {
+    for (NodeId id = 0; id < graph_.size(); ++id) join(id);
+    for (NodeId id = 0; id < graph_.size(); ++id) note(id);
+    std::vector<Stream> result;
+    for (auto& [root, stream] : streams_)
+      if (!stream.sources.empty()) result.push_back(std::move(stream));
+    return result;
+  }
+
+ private:
+  NodeId root(NodeId id) {
+    while (parent_[id] != id) id = parent_[id] = parent_[parent_[id]];
+    return id;
+  }
+  Stream& stream_of(NodeId id) { return streams_[root(id)]; }
+  void unite(NodeId a, NodeId b) {
+    parent_[std::max(root(a), root(b))] = std::min(root(a), root(b));
+  }
+
+  const Node& node(NodeId id) const { return graph_.at(id); }
+  bool is_parameter(const Value& value) const {
+    return node(value.node).kind == NodeKind::kParameter;
+  }
+  const Value* value_at(NodeId id, size_t argument) const {
+    const auto& arguments = node(id).arguments;
+    return argument < arguments.size() ? std::get_if<Value>(&arguments[argument].data) : nullptr;
+  }
+
+  bool is_sum(NodeId id) const;
+  bool is_rms_norm(NodeId id) const { return node(id).target == "aten::rms_norm"; }
+  std::optional<std::string> gain_obstacle(NodeId id) const;
+  void join(NodeId id);
+  void note(NodeId id);
+  void note_linear(NodeId id);
+  void note_embedding(NodeId id);
+  void note_added(NodeId id);
+  void note_norm(NodeId id);
+  void note_other(NodeId id);
+  void add_source(NodeId id, const Part& part, int64_t width);
+  void obstruct(NodeId id, NodeId at, const std::string& reason) {
+    stream_of(id).obstacles.push_back({at, reason});
+  }
+  bool is_read_once(const std::string& parameter) const {
+    const auto found = readers_.find(parameter);
+    return found != readers_.end() && found->second.size() == 1;
+  }
+
+  const FloatNetwork& network_;
+  const Graph& graph_;
+  std::vector<NodeId> parent_;
+  std::map<NodeId, LinearLayer> layers_;
+  std::map<std::string, std::vector<NodeId>> readers_;
+  std::map<NodeId, Stream> streams_;
+};
+
+bool StreamFinder::is_sum(NodeId id) const {
+  const Node& call = node(id);
+  if (call.kind != NodeKind::kCall) return false;
+  if (is_among(kScalings, call.target))
+    return value_at(id, 0) != nullptr && is_one_number(call.arguments.at(1));
+  if (!is_among(kSums, call.target)) return false;
+  // x + 1 is no linear function of x.
+  const bool has_two = call.target.find(".Tensor") != std::string::npos;
+  return value_at(id, 0) != nullptr && (!has_two || value_at(id, 1) != nullptr);
+}
+
+/// Why an RMS norm does not commute with every orthogonal map; nothing when it does.
+std::optional<std::string> StreamFinder::gain_obstacle(NodeId id) const {
+  const auto& arguments = node(id).arguments;
+  const auto* shape = std::get_if<c10::IValue>(&arguments.at(1).data);
+  if (shape == nullptr || !shape->isIntList() || shape->toIntVector().size() != 1)
+    return "normalizes more than the features";
+  if (value_at(id, 2) == nullptr) return std::nullopt;
+  const std::string name = parameter_of(graph_, arguments.at(2));
+  if (name.empty()) return "has a computed gain";
+  const auto gain = network_.parameters->get(name);
+  const bool is_uniform = (gain == gain.flatten()[0]).all().item<bool>();
+  network_.parameters->release(name);
+  if (is_uniform) return std::nullopt;
+  return "has a gain for each feature: put fold_norms before";
+}
+
+void StreamFinder::join(NodeId id) {
+  if (is_sum(id)) {
+    graph::for_each_value(node(id), [&](const Value& value) {
+      if (!is_parameter(value)) unite(value.node, id);
+    });
+  } else if (is_rms_norm(id)) {
+    if (!gain_obstacle(id)) unite(value_at(id, 0)->node, id);
+  }
+}
+
+void StreamFinder::add_source(NodeId id, const Part& part, int64_t width) {
+  Stream& stream = stream_of(id);
+  if (stream.width != 0 && stream.width != width)
+    obstruct(id, id,
+             "writes " + std::to_string(width) + " features where another writes " +
+                 std::to_string(stream.width));
+  stream.width = width;
+  if (!is_read_once(part.parameter)) obstruct(id, id, "shares " + part.parameter);
+  stream.sources.push_back(part);
+}
+
+void StreamFinder::note_linear(NodeId id) {
+  const auto found = layers_.find(id);
+  if (found == layers_.end()) return note_other(id);
+  const Value& input = *value_at(id, 0);
+  const LinearLayer& layer = found->second;
+  const int64_t rows = layer.transposed ? 1 : 0;
+  const Bias bias = bias_of(graph_, layer);
+  const auto shape = network_.parameters->describe(layer.weight_name).shape;
+  if (shape.size() != 2) return note_other(id);
+  add_source(id, {layer.weight_name, rows, layer.name}, shape[static_cast<size_t>(rows)]);
+  if (!has_own_weight(graph_, layer)) obstruct(id, id, "shares its weight");
+  if (!bias.is_plain) obstruct(id, id, "has a bias that is shared or computed");
+  if (!bias.name.empty()) stream_of(id).sources.push_back({bias.name, 0, layer.name});
+  if (node(input.node).kind == NodeKind::kQuantize) obstruct(input.node, id, "reads quantized");
+  stream_of(input.node).sinks.push_back({layer.weight_name, 1 - rows, layer.name});
+  if (!has_own_weight(graph_, layer)) obstruct(input.node, id, "shares its weight");
+}
+
+void StreamFinder::note_embedding(NodeId id) {
+  const std::string name = parameter_of(graph_, node(id).arguments.at(0));
+  if (name.empty()) return note_other(id);
+  const auto shape = network_.parameters->describe(name).shape;
+  if (shape.size() != 2) return note_other(id);
+  add_source(id, {name, 1, node(id).module}, shape[1]);
+}
+
+/// Parameters that are added to the stream as they are.
+void StreamFinder::note_added(NodeId id) {
+  graph::for_each_value(node(id), [&](const Value& value) {
+    if (!is_parameter(value)) return;
+    const std::string& name = node(value.node).target;
+    const auto shape = network_.parameters->describe(name).shape;
+    if (shape.empty()) return obstruct(id, id, "adds one number to every feature");
+    add_source(id, {name, static_cast<int64_t>(shape.size()) - 1, node(id).module}, shape.back());
+  });
+}
+
+void StreamFinder::note_norm(NodeId id) {
+  const NodeId input = value_at(id, 0)->node;
+  if (node(id).target == "aten::layer_norm") {
+    stream_of(input).layer_norms.push_back(id);
+    return obstruct(id, id, "is the result of a layer norm");
+  }
+  const auto reason = gain_obstacle(id);
+  if (!reason) return stream_of(id).rms_norms.push_back(id);
+  obstruct(input, id, *reason);
+  obstruct(id, id, *reason);
+}
+
+void StreamFinder::note_other(NodeId id) {
+  graph::for_each_value(node(id), [&](const Value& value) {
+    if (!is_parameter(value)) obstruct(value.node, id, "is no operation that lets a map through");
+  });
+  obstruct(id, id, "is no operation that lets a map through");
+}
+
+void StreamFinder::note(NodeId id) {
+  const Node& here = node(id);
+  if (here.kind == NodeKind::kParameter || here.kind == NodeKind::kInput) return;
+  if (here.kind != NodeKind::kCall) return note_other(id);
+  if (here.target == "aten::linear") return note_linear(id);
+  if (here.target == "aten::embedding") return note_embedding(id);
+  const bool is_norm = is_rms_norm(id) || here.target == "aten::layer_norm";
+  if (is_norm && value_at(id, 0) != nullptr) return note_norm(id);
+  return is_sum(id) ? note_added(id) : note_other(id);
+}
+
+}  // namespace
+
+std::vector<Stream> find_streams(const FloatNetwork& network) {
+  return StreamFinder(network).find();
+}
+
+}  // namespace laconic::transform
