@@ -56,8 +56,8 @@ def arguments(bits, group_size, solver):
     """The package's words for a cell; group_size 0: one scale a channel."""
     words = ["--weight-bit-width", str(bits), "--weight-quant-granularity"]
     words += ["per_group", "--weight-group-size", str(group_size)] if group_size else ["per_channel"]
-    if solver == "gptq":
-        words += ["--gptq", "--gpxq-act-order", "--gpxq-block-name", "model.layers"]
+    if solver in ("gptq", "gpfq", "qronos"):  # GPTAQ is not in the package
+        words += [f"--{solver}", "--gpxq-act-order", "--gpxq-block-name", "model.layers"]
     return words
 
 

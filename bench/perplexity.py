@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Perplexity of one model in 4 and 3 bits, by round to nearest and GPTQ, ours beside brevitas' with the same settings.
+"""Perplexity of one model in 4 and 3 bits, by round to nearest and error feedback, ours beside brevitas' with the same settings.
 
 usage: perplexity.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--cells w4-channel-nearest,w3-g128-gptq]
                      [--quantizers full_range:absmax,largest_code:mse] [--windows 32] [--evaluation-windows 100]
@@ -34,8 +34,8 @@ def recipe(cell, quantizer):
     granularity = f"granularity: group, group_size: {group_size}" if group_size else "granularity: channel"
     lines = ["rules:", "  - layers: blocks", "    weight: {bits: %d, %s, statistic: %s, threshold: %s}" %
              (bits, granularity, statistic, threshold), f"    solver: {solver}"]
-    if solver == "gptq":
-        lines.append("    solver_options: {damping: 0.01, activation_order: true}")
+    if solver != "nearest":
+        lines.append("    solver_options: {activation_order: true}")
     return "\n".join(lines) + "\n"
 
 
@@ -54,11 +54,12 @@ def run_json(command):
 def ours(cell, quantizer, options, folder):
     file, out = folder / "recipe.yaml", folder / "out"
     text = recipe(cell, quantizer)
-    if "gptq" in cell:
+    calibrates = not cell.endswith("nearest")
+    if calibrates:
         text = f"calibration: {{windows: {options.windows}, length: {options.length}}}\n" + text
     file.write_text(text)
     run_json([options.program, "quantize", options.model, "--recipe", file, "--out", out, "--overwrite", "--threads",
-              options.threads, "--json", *(["--calibration", folder / "ids.npy"] if "gptq" in cell else [])])
+              options.threads, "--json", *(["--calibration", folder / "ids.npy"] if calibrates else [])])
     return run_json([options.program, "evaluate", "perplexity", out, "--text", options.evaluation, "--context", options.length,
                      "--windows", options.evaluation_windows, "--threads", options.threads, "--json"])["perplexity"]
 

@@ -7,15 +7,15 @@
 namespace laconic::golden {
 namespace {
 
-struct Layer {
+struct NormedLayer {
   QuantSpec weight;
   bool is_convolution = false;
   double input_bits = 8, input_range = 2;
   bool input_signed = false;
 };
 
-Layer read_layer_quantizer(Options& options) {
-  Layer layer;
+NormedLayer read_layer_quantizer(Options& options) {
+  NormedLayer layer;
   const auto scheme = options.word("scheme", {"a2q", "a2q_plus", "weight_norm_l2"});
   layer.is_convolution = options.word("layer", {"linear", "conv2d"}) == "conv2d";
   layer.input_bits = options.number("input_bits", 1, 32);
@@ -39,7 +39,7 @@ Layer read_layer_quantizer(Options& options) {
 }
 
 /// The input through its own quantizer, whose range is given.
-QuantTensor quantize_input(const Layer& layer, const at::Tensor& x) {
+QuantTensor quantize_input(const NormedLayer& layer, const at::Tensor& x) {
   QuantSpec spec;
   spec.format = make_format(layer.input_bits, layer.input_signed, false);
   spec.scale = StatisticScale{
@@ -51,7 +51,7 @@ QuantTensor quantize_input(const Layer& layer, const at::Tensor& x) {
 
 Answer answer_a2q(const Case& item) {
   Options options(item.options);
-  const Layer layer = read_layer_quantizer(options);
+  const NormedLayer layer = read_layer_quantizer(options);
   options.finish();
   Answer answer;
   const at::Tensor weight = answer.leaves["weight"] = item.input("weight").requires_grad_();

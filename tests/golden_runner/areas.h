@@ -20,6 +20,9 @@ Answer answer_zero_point(const Case& item);
 /// weight_int, weight_group, weight_float and weight_mx: one quantizer of many parts.
 Answer answer_weight(const Case& item);
 Answer answer_error_feedback(const Case& item);
+/// Of weight_preprocess: error feedback whose codes fit an accumulator.
+Answer answer_accumulator(const Case& item);
+Answer answer_optimizers(const Case& item);
 Answer answer_rounding(const Case& item);
 Answer answer_learned_round(const Case& item);
 Answer answer_core_trunc(const Case& item);

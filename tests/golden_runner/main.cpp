@@ -15,70 +15,70 @@
 namespace laconic::golden {
 namespace {
 
-/// What a case is a part of, when its area is owned in part: the algorithm.
-std::string algorithm(const Case& item) {
-  const auto found = item.options.find("algorithm");
-  return found != item.options.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 struct Area {
   const char* name;
   Answer (*answer)(const Case&);
-  std::set<std::string> open = {};  ///< algorithms that no finished issue owns
+  std::set<std::string> open = {};  ///< ops that nobody owns yet
 };
 
 const std::vector<Area>& areas() {
-  static const std::vector<Area> table = {{"a2q", answer_a2q},
-                                          {"act_dynamic", answer_act_dynamic},
-                                          {"act_quant", answer_act_quant},
-                                          {"bit_width", answer_bit_width},
-                                          {"core_int", answer_core_int},
-                                          {"scaling", answer_scaling},
-                                          {"stats", answer_stats},
-                                          {"zero_point", answer_zero_point},
-                                          {"core_float", answer_core_float},
-                                          {"core_binary_ternary", answer_core_binary_ternary},
-                                          {"weight_int", answer_weight},
-                                          {"weight_group", answer_weight},
-                                          {"weight_float", answer_weight},
-                                          {"weight_mx", answer_weight},
-                                          {"rounding", answer_rounding},
-                                          {"learned_round", answer_learned_round},
-                                          {"core_trunc", answer_core_trunc},
-                                          {"bias", answer_bias},
-                                          {"presets", answer_presets},
-                                          {"quant_tensor", answer_quant_tensor},
-                                          {"rotation", answer_rotation},
-                                          {"error_feedback", answer_error_feedback}};
+  static const std::vector<Area> table = {
+      {"a2q", answer_a2q},
+      {"act_dynamic", answer_act_dynamic},
+      {"act_quant", answer_act_quant},
+      {"bit_width", answer_bit_width},
+      {"core_int", answer_core_int},
+      {"scaling", answer_scaling},
+      {"stats", answer_stats},
+      {"zero_point", answer_zero_point},
+      {"core_float", answer_core_float},
+      {"core_binary_ternary", answer_core_binary_ternary},
+      {"weight_int", answer_weight},
+      {"weight_group", answer_weight},
+      {"weight_float", answer_weight},
+      {"weight_mx", answer_weight},
+      {"rounding", answer_rounding},
+      {"learned_round", answer_learned_round},
+      {"core_trunc", answer_core_trunc},
+      {"bias", answer_bias},
+      {"presets", answer_presets},
+      {"quant_tensor", answer_quant_tensor},
+      {"rotation", answer_rotation},
+      {"error_feedback", answer_error_feedback},
+      {"optimizers", answer_optimizers},
+      {"weight_preprocess",
+       answer_accumulator,
+       {"power_iteration", "l1_ball_projection", "magnitude_reduction", "activation_aware_scaling",
+        "clip_search", "low_rank_correction"}}};
   return table;
 }
 
 /// nullptr for a case that nobody owns yet.
 const Area* find_area(const Case& item) {
   for (const Area& area : areas()) {
-    if (item.area == area.name) return area.open.count(algorithm(item)) > 0 ? nullptr : &area;
+    if (item.area == area.name) return area.open.count(item.op) > 0 ? nullptr : &area;
   }
   return nullptr;
 }
 
 struct Skipped {
   int cases = 0;
-  std::set<std::string> algorithms;  ///< of an area that is owned in part
+  std::set<std::string> ops;  ///< of an area that is owned in part
 };
 
 void note_skipped(const Case& item, std::map<std::string, Skipped>& skipped) {
   Skipped& entry = skipped[item.area];
   ++entry.cases;
   for (const Area& area : areas()) {
-    if (item.area == area.name) entry.algorithms.insert(algorithm(item));
+    if (item.area == area.name) entry.ops.insert(item.op);
   }
 }
 
 void print_skipped(const std::map<std::string, Skipped>& skipped) {
   for (const auto& [name, entry] : skipped) {
     std::cout << "skipped " << name;
-    if (!entry.algorithms.empty()) {
-      const std::vector<std::string> words(entry.algorithms.begin(), entry.algorithms.end());
+    if (!entry.ops.empty()) {
+      const std::vector<std::string> words(entry.ops.begin(), entry.ops.end());
       std::cout << " (" << join(words, ", ") << ")";
     }
     std::cout << ": " << entry.cases << " cases\n";
