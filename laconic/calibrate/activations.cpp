@@ -27,9 +27,11 @@ int64_t bytes_of(const graph::Environment& environment) {
 /// Whether a node is worth remembering the result of.
 bool is_heavy(const graph::Node& node) {
   static const std::set<std::string> targets = {
-      "aten::linear", "aten::matmul", "aten::mm",
-      "aten::bmm",    "aten::addmm",  "aten::scaled_dot_product_attention",
-      "aten::conv1d", "aten::einsum", "laconic::attention"};
+      "aten::linear",       "aten::matmul",
+      "aten::mm",           "aten::bmm",
+      "aten::addmm",        "aten::scaled_dot_product_attention",
+      "aten::conv1d",       "aten::einsum",
+      "laconic::attention", "laconic::attention_recent"};
   return node.kind == graph::NodeKind::kCall && targets.contains(node.target);
 }
 

@@ -1,5 +1,6 @@
 #include "laconic/calibrate/engine.h"
 
+#include <ATen/ops/eye.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 
@@ -52,6 +53,7 @@ class Engine {
   LayerStatistics statistics(const LayerGroup& group, SegmentWork& work, Progress& progress);
   QuantParameters input_parameters(const LayerGroup& group, const SegmentWork& work,
                                    Progress& progress);
+  LayerStatistics mean_of(const kernel::GramSum& sum, const std::string& name) const;
   LayerStatistics hessian(const LayerGroup& group, const SegmentWork& work, Progress& progress);
   const LayerGroup& float_group(const LayerGroup& group) const;
   graph::NodeId float_end(const Segment& segment) const;
@@ -78,6 +80,7 @@ class Engine {
   NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
   std::vector<LayerReport> reports_outside_;
   EngineReport report_;
+  int64_t tokens_ = 0;  ///< of the calibration windows
 };
 
 /// Segments [0, n) go through the network; those behind need no statistics.
@@ -154,6 +157,24 @@ graph::NodeId Engine::float_end(const Segment& segment) const {
   return float_graph_.segments.at(static_cast<size_t>(&segment - graph_.segments.data())).end;
 }
 
+LayerStatistics Engine::mean_of(const kernel::GramSum& sum, const std::string& name) const {
+  LayerStatistics statistics;
+  statistics.rows = sum.rows();
+  const bool is_rare = sum.rows() < std::min(kFewestExpertTokens, tokens_);
+  statistics.hessian = is_rare ? at::eye(sum.columns(), at::kFloat) : sum.mean();
+  if (is_rare)
+    statistics.notes.push_back("saw " + std::to_string(sum.rows()) + " of " +
+                               std::to_string(tokens_) + " calibration tokens, fewer than " +
+                               std::to_string(kFewestExpertTokens) +
+                               ": rounded without statistics.");
+  statistics.mean_square = statistics.hessian.diagonal().clone();
+  const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
+  TORCH_CHECK_VALUE(finite, "[engine] layer ", name,
+                    ": its input holds NaN or infinity on the calibration data. Look at "
+                    "the weights of the layers before it, and at its norm.");
+  return statistics;
+}
+
 LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work,
                                 Progress& progress) {
   const Stopwatch watch;
@@ -166,7 +187,7 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
   const auto see = [&](const at::Tensor& x) {
     const at::Tensor rows = rows_of(x);
     if (sum == nullptr) sum = std::make_unique<kernel::GramSum>(rows.size(1));
-    sum->add(rows);
+    if (rows.size(0) > 0) sum->add(rows);
   };
   if (runs_float_ && group.needs_mismatch) {
     const LayerGroup& other = float_group(group);
@@ -177,22 +198,19 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
                               const at::Tensor rows = rows_of(x);
                               if (lost == nullptr)
                                 lost = std::make_unique<kernel::CrossSum>(rows.size(1));
-                              lost->add(rows, rows_of(float_x) - rows);
+                              const bool same_tokens = float_x.sizes() == x.sizes();
+                              if (same_tokens && rows.size(0) > 0)
+                                lost->add(rows, rows_of(float_x) - rows);
                             });
   } else {
     activations_->visit(group.stop, group.input, work.parameters(), progress, see);
   }
-  TORCH_CHECK_VALUE(sum != nullptr && sum->rows() > 0, "[engine] layer ", name,
-                    ": no calibration window reached it, so it has no statistics. Give more data, "
-                    "or choose a solver "
-                    "that needs none (nearest).");
-  LayerStatistics statistics{sum->mean(), {}, sum->rows()};
-  if (lost != nullptr) statistics.mismatch = lost->mean();
-  statistics.mean_square = statistics.hessian.diagonal().clone();
-  const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
-  TORCH_CHECK_VALUE(finite, "[engine] layer ", name,
-                    ": its input holds NaN or infinity on the calibration data. Look at "
-                    "the weights of the layers before it, and at its norm.");
+  TORCH_CHECK_VALUE(sum != nullptr, "[engine] layer ", name,
+                    ": no calibration window reached it, so it has no statistics. Give more data, or "
+                    "choose a solver that needs none (nearest).");
+  LayerStatistics statistics = mean_of(*sum, name);
+  // Only an expert sees fewer tokens than there are, and each network routes its own to it.
+  if (lost != nullptr && sum->rows() == tokens_) statistics.mismatch = lost->mean();
   report_.calibrate_seconds += watch.seconds();
   return statistics;
 }
@@ -307,6 +325,7 @@ void Engine::start(const at::Tensor& windows) {
 EngineReport Engine::run(const at::Tensor& windows) {
   const Stopwatch watch;
   const size_t run = segments_to_run();
+  if (run > 0) tokens_ = windows.numel();
   if (run > 0) start(windows);
   const int64_t total =
       run > 0 ? steps(windows.size(0), run) : static_cast<int64_t>(graph_.segments.size());

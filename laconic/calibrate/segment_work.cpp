@@ -114,7 +114,8 @@ void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statisti
         dequantize(task.plan->weight, solved.codes, solved.parameters).to(at::kFloat);
     LayerReport layer{.name = task.layer.name,
                       .weight_spec = to_string(task.plan->weight),
-                      .notes = solved.notes};
+                      .notes = statistics.notes};
+    layer.notes.insert(layer.notes.end(), solved.notes.begin(), solved.notes.end());
     layer.signal_to_noise_db = signal_to_noise_db(weight, quantized);
     layer.output_error = statistics.hessian.defined()
                              ? relative_output_error(weight, quantized, statistics.hessian)

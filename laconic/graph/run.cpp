@@ -166,6 +166,8 @@ class Runner::Frame {
 
   void run(NodeId id);
 
+  void compute_with(const std::map<NodeId, NodeFunction>& instead) { instead_ = &instead; }
+
   Environment collect(NodeId end) {
     Environment result;
     for (int32_t slot = 0; slot < static_cast<int32_t>(slots_.size()); ++slot) {
@@ -183,7 +185,7 @@ class Runner::Frame {
   c10::IValue evaluate(const Feed& feed);
   const c10::IValue& slot(int32_t slot);
   int64_t evaluate(const Size& size);
-  void call(const Step& step);
+  void call(NodeId id, const Step& step);
   at::Tensor quantized(const Step& step, const Quantizer& quantizer);
   void free(int32_t slot);
 
@@ -192,6 +194,7 @@ class Runner::Frame {
   NodeId begin_;
   std::vector<c10::IValue> slots_;
   std::vector<bool> kept_;
+  const std::map<NodeId, NodeFunction>* instead_ = nullptr;
   torch::jit::Stack stack_;
 };
 
@@ -245,9 +248,15 @@ c10::IValue Runner::Frame::evaluate(const Feed& feed) {
   LACONIC_ASSERT(false, "a feed of no kind");
 }
 
-void Runner::Frame::call(const Step& step) {
+void Runner::Frame::call(NodeId id, const Step& step) {
   stack_.clear();
   for (const Feed& feed : step.feeds) stack_.push_back(evaluate(feed));
+  if (instead_ != nullptr) {
+    if (const auto found = instead_->find(id); found != instead_->end()) {
+      slots_[step.first_slot] = found->second(stack_);
+      return;
+    }
+  }
   step.op->callBoxed(&stack_);
   int32_t output = 0;
   const auto put = [&](c10::IValue value) {
@@ -288,7 +297,7 @@ void Runner::Frame::run(NodeId id) {
     case NodeKind::kParameter:
       break;
     case NodeKind::kCall:
-      call(step);
+      call(id, step);
       break;
     case NodeKind::kOutput:
       slots_[step.first_slot] = slot(step.feeds[0].slot);
@@ -324,6 +333,11 @@ void Runner::run(NodeId begin, NodeId end, const Parameters& parameters, Environ
   Frame frame(*plan_, parameters, begin);
   frame.load(environment);
   frame.keep(keep);
+  run_range(frame, begin, end);
+  environment = frame.collect(end);
+}
+
+void Runner::run_range(Frame& frame, NodeId begin, NodeId end) const {
   NodeId id = begin;
   try {
     for (; id < end; ++id) {
@@ -334,13 +348,21 @@ void Runner::run(NodeId begin, NodeId end, const Parameters& parameters, Environ
     error.add_context("while running " + describe(plan_->graph, id));
     throw;
   }
-  environment = frame.collect(end);
 }
 
 at::Tensor Runner::operator()(const at::Tensor& input, const Parameters& parameters) const {
   Environment environment{{Value{plan_->input, 0}, input}};
   run(0, plan_->graph.size(), parameters, environment);
   return environment.at({plan_->graph.output(), 0});
+}
+
+at::Tensor Runner::run_with(const std::map<NodeId, NodeFunction>& instead, const at::Tensor& input,
+                            const Parameters& parameters) const {
+  Frame frame(*plan_, parameters, 0);
+  frame.load({{Value{plan_->input, 0}, input}});
+  frame.compute_with(instead);
+  run_range(frame, 0, plan_->graph.size());
+  return frame.collect(plan_->graph.size()).at({plan_->graph.output(), 0});
 }
 
 std::vector<Value> Runner::live_before(NodeId at) const {

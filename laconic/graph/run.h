@@ -9,6 +9,9 @@
 
 namespace laconic::graph {
 
+/// Computes a node in place of its operator: gets the arguments, gives the only output.
+using NodeFunction = std::function<at::Tensor(torch::jit::Stack& arguments)>;
+
 /// Values that are alive between two nodes.
 using Environment = std::map<Value, at::Tensor>;
 
@@ -37,12 +40,18 @@ class Runner {
   /// Whole graph, one input, one output (input_ids [batch, length] int64 -> logits).
   at::Tensor operator()(const at::Tensor& input, const Parameters& parameters) const;
 
+  /// The same with some calls computed otherwise (a decoder with a cache).
+  at::Tensor run_with(const std::map<NodeId, NodeFunction>& instead, const at::Tensor& input,
+                      const Parameters& parameters) const;
+
   /// The values made before `at` that nodes >= `at` use, parameters left out.
   std::vector<Value> live_before(NodeId at) const;
 
  private:
   struct Plan;
   class Frame;
+  void run_range(Frame& frame, NodeId begin, NodeId end) const;
+
   std::shared_ptr<const Plan> plan_;
 };
 

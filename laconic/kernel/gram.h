@@ -12,6 +12,7 @@ class GramSum {
   /// @param x  [n, columns] float32, any strides.
   void add(const at::Tensor& x);
   int64_t rows() const { return rows_; }
+  int64_t columns() const { return columns_; }
   /// X^T X / rows, [columns, columns] float32, symmetric bit for bit. Of no rows: zeros.
   at::Tensor mean() const;
 

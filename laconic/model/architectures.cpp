@@ -8,12 +8,21 @@ namespace laconic::model {
 namespace {
 
 constexpr const char* kFrequencies = "re:.*\\.rotary_emb\\.inv_freq";
+constexpr const char* kExperts = " num_experts num_local_experts ";
 
 constexpr Architecture kArchitectures[] = {
     {"LlamaForCausalLM", "model.", make_llama, kFrequencies},
     {"MistralForCausalLM", "model.", make_mistral, kFrequencies},
     {"Qwen2ForCausalLM", "model.", make_qwen2, kFrequencies},
     {"Qwen3ForCausalLM", "model.", make_qwen3, kFrequencies},
+    {"Phi3ForCausalLM", "model.", make_phi3, kFrequencies},
+    {"Gemma2ForCausalLM", "model.", make_gemma2, kFrequencies,
+     " query_pre_attn_scalar attn_logit_softcapping final_logit_softcapping "},
+    {"Gemma3ForCausalLM", "model.", make_gemma3, kFrequencies,
+     " query_pre_attn_scalar final_logit_softcapping sliding_window_pattern "},
+    {"MixtralForCausalLM", "model.", make_mixtral, kFrequencies, kExperts},
+    {"Qwen2MoeForCausalLM", "model.", make_qwen2_moe, kFrequencies, kExperts},
+    {"Qwen3MoeForCausalLM", "model.", make_qwen3_moe, kFrequencies, kExperts},
     {"GPT2LMHeadModel", "transformer.", make_gpt2, "re:.*\\.attn\\.(bias|masked_bias)"},
     {"GPTNeoXForCausalLM", "gpt_neox.", make_gpt_neox,
      "re:.*\\.attention\\.(bias|masked_bias|rotary_emb\\.inv_freq)"},
@@ -26,7 +35,7 @@ struct Neutral {
 };
 
 /// Fields of kindred architectures that change the function; each must be absent, null or neutral.
-void refuse_features(const Config& config) {
+void refuse_features(const Config& config, const std::string& features) {
   if (config.has("quantization_config"))
     config.unsupported("quantization_config", "a checkpoint that is quantized already");
   const Neutral neutrals[] = {
@@ -54,8 +63,10 @@ void refuse_features(const Config& config) {
       {"add_cross_attention", false},
       {"is_encoder_decoder", false},
       {"scale_embedding", false},
+      {"use_bidirectional_attention", false},
   };
   for (const Neutral& neutral : neutrals) {
+    if (features.find(" " + std::string(neutral.key) + " ") != std::string::npos) continue;
     const bool zero_or_one =
         neutral.value == 0 && config.has(neutral.key) && config.json().at(neutral.key) == 1;
     if (!zero_or_one) config.require_neutral(neutral.key, neutral.value);
@@ -73,7 +84,7 @@ const Architecture& find_architecture(const Config& config) {
   if (names.size() != 1) config.fail("architectures", "one of {" + join(known, ", ") + "}");
   for (const Architecture& row : kArchitectures) {
     if (names[0] != row.name) continue;
-    refuse_features(config);
+    refuse_features(config, row.features);
     return row;
   }
   config.fail("architectures", "one of {" + join(known, ", ") + "}");

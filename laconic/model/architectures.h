@@ -21,6 +21,8 @@ struct Architecture {
   MakeModule make;  ///< @throws as Config for a field that is absent, wrong or not supported
   const char*
       ignored;  ///< pattern "re:..." of stored tensors that are no parameters (masks, frequencies)
+  /// Fields that it computes and most others do not, with a blank before and behind each.
+  const char* features = "";
 };
 
 std::span<const Architecture> architectures();
@@ -35,6 +37,12 @@ std::shared_ptr<LanguageModule> make_llama(const Config& config, const Options& 
 std::shared_ptr<LanguageModule> make_mistral(const Config& config, const Options& options);
 std::shared_ptr<LanguageModule> make_qwen2(const Config& config, const Options& options);
 std::shared_ptr<LanguageModule> make_qwen3(const Config& config, const Options& options);
+std::shared_ptr<LanguageModule> make_phi3(const Config& config, const Options& options);
+std::shared_ptr<LanguageModule> make_gemma2(const Config& config, const Options& options);
+std::shared_ptr<LanguageModule> make_gemma3(const Config& config, const Options& options);
+std::shared_ptr<LanguageModule> make_mixtral(const Config& config, const Options& options);
+std::shared_ptr<LanguageModule> make_qwen2_moe(const Config& config, const Options& options);
+std::shared_ptr<LanguageModule> make_qwen3_moe(const Config& config, const Options& options);
 std::shared_ptr<LanguageModule> make_gpt2(const Config& config, const Options& options);
 std::shared_ptr<LanguageModule> make_gpt_neox(const Config& config, const Options& options);
 std::shared_ptr<LanguageModule> make_opt(const Config& config, const Options& options);

@@ -1,107 +1,59 @@
 #include "laconic/model/decoder.h"
 
-#include <cmath>
-
 #include "laconic/graph/trace.h"
+#include "laconic/model/decoder_parts.h"
 
 namespace laconic::model {
 namespace {
 
 using graph::ModuleScope;
 
-class Attention : public torch::nn::Module {
- public:
-  Attention(const DecoderConfig& config, int64_t layer, const Options& options) : config_(config) {
-    const int64_t inner = config.heads * config.head_dim, shared = config.groups * config.head_dim;
-    q_proj = register_module(
-        "q_proj", std::make_shared<Linear>(config.hidden, inner, config.qkv_bias, options));
-    k_proj = register_module(
-        "k_proj", std::make_shared<Linear>(config.hidden, shared, config.qkv_bias, options));
-    v_proj = register_module(
-        "v_proj", std::make_shared<Linear>(config.hidden, shared, config.qkv_bias, options));
-    o_proj = register_module(
-        "o_proj", std::make_shared<Linear>(inner, config.hidden, config.output_bias, options));
-    if (config.normalizes_heads) {
-      q_norm = register_module("q_norm",
-                               std::make_shared<RmsNorm>(config.head_dim, config.epsilon, options));
-      k_norm = register_module("k_norm",
-                               std::make_shared<RmsNorm>(config.head_dim, config.epsilon, options));
-    }
-    window_ = config.windows.at(layer);
-  }
-
-  at::Tensor forward(const at::Tensor& x) {
-    const ModuleScope scope(*this);
-    const auto q = heads(q_proj->forward(x), config_.heads, q_norm);
-    const auto k = heads(k_proj->forward(x), config_.groups, k_norm);
-    const auto v = heads(v_proj->forward(x), config_.groups, nullptr);
-    const double scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
-    const auto mixed =
-        graph::attention(turn(config_.rope, q), turn(config_.rope, k), v, scale, window_);
-    return o_proj->forward(mixed.transpose(1, 2).flatten(2));
-  }
-
- private:
-  at::Tensor heads(const at::Tensor& x, int64_t count, const std::shared_ptr<RmsNorm>& norm) const {
-    const auto split = x.unflatten(-1, {count, config_.head_dim});
-    return (norm ? norm->forward(split) : split).transpose(1, 2);
-  }
-
-  const DecoderConfig& config_;
-  std::optional<int64_t> window_;
-  std::shared_ptr<Linear> q_proj, k_proj, v_proj, o_proj;
-  std::shared_ptr<RmsNorm> q_norm, k_norm;
-};
-
-class GatedMlp : public torch::nn::Module {
- public:
-  GatedMlp(const DecoderConfig& config, const Options& options) : activation_(config.activation) {
-    const int64_t hidden = config.hidden, inner = config.intermediate;
-    gate_proj = register_module("gate_proj",
-                                std::make_shared<Linear>(hidden, inner, config.mlp_bias, options));
-    up_proj = register_module("up_proj",
-                              std::make_shared<Linear>(hidden, inner, config.mlp_bias, options));
-    down_proj = register_module("down_proj",
-                                std::make_shared<Linear>(inner, hidden, config.mlp_bias, options));
-  }
-
-  at::Tensor forward(const at::Tensor& x) {
-    const ModuleScope scope(*this);
-    return down_proj->forward(activation_(gate_proj->forward(x)) * up_proj->forward(x));
-  }
-
- private:
-  Activation activation_;
-  std::shared_ptr<Linear> gate_proj, up_proj, down_proj;
-};
-
 class DecoderLayer : public torch::nn::Module {
  public:
   DecoderLayer(const DecoderConfig& config, int64_t layer, const Options& options) {
-    const auto norm = [&] {
-      return std::make_shared<RmsNorm>(config.hidden, config.epsilon, options);
+    const auto norm = [&](const char* name) {
+      return register_module(
+          name, std::make_shared<RmsNorm>(config.hidden, config.epsilon, options, config.gain));
     };
-    input_layernorm = register_module("input_layernorm", norm());
-    self_attn = register_module("self_attn", std::make_shared<Attention>(config, layer, options));
-    post_attention_layernorm = register_module("post_attention_layernorm", norm());
-    mlp = register_module("mlp", std::make_shared<GatedMlp>(config, options));
+    attention_norm_ = norm("input_layernorm");
+    attention_ =
+        register_module("self_attn", std::make_shared<DecoderAttention>(config, layer, options));
+    if (config.norms_outputs) {
+      after_attention_ = norm("post_attention_layernorm");
+      mlp_norm_ = norm("pre_feedforward_layernorm");
+      after_mlp_ = norm("post_feedforward_layernorm");
+    } else {
+      mlp_norm_ = norm("post_attention_layernorm");
+    }
+    const bool is_mixture = config.mixture && config.mixture->layers.at(layer);
+    if (is_mixture) {
+      mlp_ = make_mixture(config, options);
+    } else if (config.is_fused) {
+      mlp_ = make_fused_mlp(config, options);
+    } else {
+      mlp_ = make_gated_mlp({.intermediate = config.intermediate}, config, options);
+    }
+    register_module(is_mixture ? config.mixture->module : "mlp", mlp_);
   }
 
   at::Tensor forward(const at::Tensor& x) {
     const ModuleScope scope(*this);
-    const auto mixed = x + self_attn->forward(input_layernorm->forward(x));
-    return mixed + mlp->forward(post_attention_layernorm->forward(mixed));
+    const auto mixed = attention_->forward(attention_norm_->forward(x));
+    const auto sum = x + (after_attention_ ? after_attention_->forward(mixed) : mixed);
+    const auto grown = mlp_->forward(mlp_norm_->forward(sum));
+    return sum + (after_mlp_ ? after_mlp_->forward(grown) : grown);
   }
 
  private:
-  std::shared_ptr<RmsNorm> input_layernorm, post_attention_layernorm;
-  std::shared_ptr<Attention> self_attn;
-  std::shared_ptr<GatedMlp> mlp;
+  std::shared_ptr<RmsNorm> attention_norm_, after_attention_, mlp_norm_, after_mlp_;
+  std::shared_ptr<DecoderAttention> attention_;
+  std::shared_ptr<FeedForward> mlp_;
 };
 
 class DecoderBody : public torch::nn::Module {
  public:
-  DecoderBody(const DecoderConfig& config, const Options& options) {
+  DecoderBody(const DecoderConfig& config, const Options& options)
+      : embedding_scale_(config.embedding_scale) {
     embed_tokens = register_module(
         "embed_tokens", std::make_shared<Embedding>(config.vocabulary, config.hidden, options));
     auto list = std::make_shared<torch::nn::Module>();
@@ -109,13 +61,14 @@ class DecoderBody : public torch::nn::Module {
       layers.push_back(list->register_module(std::to_string(i),
                                              std::make_shared<DecoderLayer>(config, i, options)));
     register_module("layers", list);
-    norm =
-        register_module("norm", std::make_shared<RmsNorm>(config.hidden, config.epsilon, options));
+    norm = register_module(
+        "norm", std::make_shared<RmsNorm>(config.hidden, config.epsilon, options, config.gain));
   }
 
   at::Tensor forward(const at::Tensor& ids) {
     const ModuleScope scope(*this);
     auto x = embed_tokens->forward(ids);
+    if (embedding_scale_ != 1) x = x * embedding_scale_;
     for (const auto& layer : layers) x = layer->forward(x);
     return norm->forward(x);
   }
@@ -125,6 +78,7 @@ class DecoderBody : public torch::nn::Module {
  private:
   std::vector<std::shared_ptr<DecoderLayer>> layers;
   std::shared_ptr<RmsNorm> norm;
+  double embedding_scale_;
 };
 
 class Decoder : public LanguageModule {
@@ -141,7 +95,9 @@ class Decoder : public LanguageModule {
 
   at::Tensor forward(const at::Tensor& ids) override {
     const ModuleScope scope(*this);
-    return lm_head->forward(model->forward(ids));
+    const auto logits = lm_head->forward(model->forward(ids));
+    if (!config_.logit_cap) return logits;
+    return (logits / *config_.logit_cap).tanh() * *config_.logit_cap;
   }
 
  private:
@@ -151,77 +107,6 @@ class Decoder : public LanguageModule {
 };
 
 }  // namespace
-
-DecoderConfig read_decoder(const Config& config, const DecoderDefaults& defaults) {
-  DecoderConfig result;
-  result.vocabulary = config.integer("vocab_size");
-  result.hidden = config.integer("hidden_size");
-  result.intermediate = config.integer("intermediate_size");
-  result.layers = config.integer("num_hidden_layers", 1, Config::kMostLayers);
-  result.heads = config.integer("num_attention_heads");
-  result.maximum_length = config.integer("max_position_embeddings");
-  const bool absent = !config.json().contains("num_key_value_heads");
-  result.groups = config.integer_or("num_key_value_heads",
-                                    absent && defaults.groups ? *defaults.groups : result.heads);
-  if (result.heads % result.groups != 0)
-    config.fail("num_key_value_heads",
-                "a divisor of num_attention_heads, " + std::to_string(result.heads));
-  const std::optional<int64_t> default_head_dim =
-      config.json().contains("head_dim") ? std::nullopt : defaults.head_dim;
-  if (!config.has("head_dim") && !default_head_dim && result.hidden % result.heads != 0)
-    config.fail("num_attention_heads",
-                "a divisor of hidden_size, " + std::to_string(result.hidden));
-  result.head_dim =
-      config.integer_or("head_dim", default_head_dim.value_or(result.hidden / result.heads));
-  if (result.head_dim % 2 != 0)
-    config.fail(config.has("head_dim") ? "head_dim" : "num_attention_heads",
-                "heads with an even number of features for rope, which are " +
-                    std::to_string(result.head_dim));
-  if (result.heads > Config::kLargest / result.head_dim)
-    config.fail(config.has("head_dim") ? "head_dim" : "num_attention_heads",
-                "at most " + std::to_string(Config::kLargest) + " features of all " +
-                    std::to_string(result.heads) + " heads");
-  result.epsilon = config.positive("rms_norm_eps");
-  result.activation = read_activation(config, "hidden_act");
-  result.tied = config.boolean_or("tie_word_embeddings", false);
-  config.require_neutral("partial_rotary_factor", 1.0);
-  config.require_neutral("use_parallel_residual", false);
-  result.rope = read_rope(
-      config, {.head_dim = result.head_dim, .theta = config.number_or("rope_theta", 10000.0)});
-  result.windows.assign(result.layers, std::nullopt);
-  return result;
-}
-
-void require_layer_types(const Config& config, const std::string& kind) {
-  if (!config.has("layer_types")) return;
-  for (const std::string& type : config.texts("layer_types"))
-    if (type != kind) config.unsupported("layer_types", "another kind than \"" + kind + "\"");
-}
-
-void read_layer_windows(const Config& config, DecoderConfig& decoder) {
-  std::optional<int64_t> window;
-  if (config.boolean_or("use_sliding_window", false)) {
-    const bool absent = !config.json().contains("sliding_window");
-    if (absent || config.has("sliding_window")) window = config.integer_or("sliding_window", 4096);
-  }
-  if (!config.has("layer_types")) {
-    for (int64_t i = config.integer_or("max_window_layers", 28, 0); i < decoder.layers; ++i)
-      decoder.windows[i] = window;
-    return;
-  }
-  const auto types = config.texts("layer_types");
-  if (types.size() != decoder.windows.size())
-    config.fail("layer_types",
-                "a list of " + std::to_string(decoder.layers) + " kinds, one a layer");
-  for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i] == "full_attention") continue;
-    if (types[i] != "sliding_attention") config.unsupported("layer_types", "\"" + types[i] + "\"");
-    if (!window)
-      config.fail("sliding_window",
-                  "a window (with use_sliding_window) for the layers of sliding_attention");
-    decoder.windows[i] = window;
-  }
-}
 
 std::shared_ptr<LanguageModule> make_decoder(const DecoderConfig& config, const Options& options) {
   return std::make_shared<Decoder>(config, options);

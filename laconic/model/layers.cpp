@@ -60,14 +60,14 @@ at::Tensor LayerNorm::forward(const at::Tensor& x) {
   return at::layer_norm(x, {size_}, weight, bias, epsilon_);
 }
 
-RmsNorm::RmsNorm(int64_t size, double epsilon, const Options& options)
-    : size_(size), epsilon_(epsilon) {
+RmsNorm::RmsNorm(int64_t size, double epsilon, const Options& options, NormGain gain)
+    : size_(size), epsilon_(epsilon), gain_(gain) {
   weight = register_parameter("weight", fresh({size}, options));
 }
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) {
   const ModuleScope scope(*this);
-  return at::rms_norm(x, {size_}, weight, epsilon_);
+  return at::rms_norm(x, {size_}, gain_ == NormGain::kWeight ? weight : weight + 1, epsilon_);
 }
 
 }  // namespace laconic::model

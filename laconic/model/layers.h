@@ -48,16 +48,20 @@ class LayerNorm : public torch::nn::Module {
   double epsilon_;
 };
 
-/// x / sqrt(mean(x^2) + epsilon) * weight over the last dimension (arXiv:1910.07467).
+/// What an RMS norm multiplies by: its weight, or 1 + its weight (Gemma).
+enum class NormGain { kWeight, kOnePlusWeight };
+
+/// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension (arXiv:1910.07467).
 class RmsNorm : public torch::nn::Module {
  public:
-  RmsNorm(int64_t size, double epsilon, const Options& options);
+  RmsNorm(int64_t size, double epsilon, const Options& options, NormGain gain = NormGain::kWeight);
   at::Tensor forward(const at::Tensor& x);
   at::Tensor weight;
 
  private:
   int64_t size_;
   double epsilon_;
+  NormGain gain_;
 };
 
 }  // namespace laconic::model

@@ -144,19 +144,26 @@ constexpr Row kRopes[] = {
     {"llama3", llama3},
     {"yarn", yarn},
     {"longrope", longrope},
+    {"su", longrope},  // its first name
 };
 
-/// The older field wins, as in the reference.
-std::optional<Config> rope_parameters(const Config& config) {
-  for (const char* key : {"rope_scaling", "rope_parameters"})
-    if (config.has(key) && !config.json().at(key).empty()) return config.object(key);
+/// The older field wins, as in the reference; where kinds of layers differ it is of full attention.
+std::optional<Config> rope_parameters(const Config& config, const char* layers) {
+  for (const std::string key : {"rope_scaling", "rope_parameters"}) {
+    if (!config.has(key) || config.json().at(key).empty()) continue;
+    const Config found = config.object(key);
+    if (layers == nullptr) return found;
+    const bool is_nested = found.has("full_attention") || found.has("sliding_attention");
+    if (is_nested && found.has(layers)) return found.object(layers);
+    if (!is_nested && std::string(layers) == "full_attention") return found;
+  }
   return std::nullopt;
 }
 
 }  // namespace
 
 Rope read_rope(const Config& config, const RopeDefaults& defaults) {
-  Base base{config, rope_parameters(config), defaults.theta, 0,
+  Base base{config, rope_parameters(config, defaults.layers), defaults.theta, 0,
             config.integer("max_position_embeddings")};
   double partial = defaults.partial_factor;
   std::string type = "default", key = "rope_type";
@@ -171,7 +178,7 @@ Rope read_rope(const Config& config, const RopeDefaults& defaults) {
     if (base.theta <= 1) base.parameters->fail("rope_theta", "a number above 1");
     if (partial <= 0 || partial > 1)
       base.parameters->fail("partial_rotary_factor", "a number above 0, at most 1");
-    if (partial != defaults.partial_factor && defaults.partial_factor == 1)
+    if (partial != defaults.partial_factor && defaults.partial_factor == 1 && !defaults.turns_part)
       base.parameters->unsupported("partial_rotary_factor",
                                    "a part of the features in this architecture");
   }

@@ -31,6 +31,9 @@ struct RopeDefaults {
   int64_t head_dim = 0;
   double theta = 10000.0;
   double partial_factor = 1.0;  ///< part of each head's features that turns
+  bool turns_part = false;      ///< whether "partial_rotary_factor" may say another part
+  /// Kind of layer ("full_attention") where each kind may have parameters of its own; null: none.
+  const char* layers = nullptr;
 };
 
 /// Reads "rope_scaling" (older) or "rope_parameters" (newer): rope_type default, linear, dynamic,

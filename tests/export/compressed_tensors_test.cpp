@@ -69,6 +69,12 @@ TEST(CompressedTensors, WhatTheFormatCannotHoldIsNamedWithAWayOut) {
   EXPECT_THAT(compressed_tensors_obstacles({}, {}).at(0), HasSubstr("no layer is quantized"));
 }
 
+TEST(CompressedTensors, AMixtureOfExpertsIsRefused) {
+  nlohmann::json config = {{"num_local_experts", 8}};
+  EXPECT_THAT(compressed_tensors_obstacles(config, small_layers(spec_of(4, 32))),
+              ::testing::ElementsAre(HasSubstr("experts of a mixture")));
+}
+
 TEST(CompressedTensors, OnlyAnEarlierExportIsReplacedAndOnlyWhenTold) {
   const TemporaryDirectory directory;
   const auto native = write_small_llama(directory / "n", spec_of(4, 32));

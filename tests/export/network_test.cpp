@@ -29,6 +29,13 @@ json with(json config, const json& changes) {
   return config;
 }
 
+TEST(GgufNetwork, AnArchitectureThatIsNotWrittenIsRefused) {
+  const auto network = read_network(
+      {{"architectures", {"Gemma2ForCausalLM"}}, {"vocab_size", 4}, {"num_hidden_layers", 1}});
+  ASSERT_EQ(network.obstacles.size(), 1u);
+  EXPECT_NE(network.obstacles[0].find("Gemma2ForCausalLM: no GGUF file"), std::string::npos);
+}
+
 TEST(GgufNetwork, LlamaHasTheKeysThatItsLoaderAsksFor) {
   const auto network = read_network(with(small_config(), {{"rope_theta", 5e5}}));
   EXPECT_EQ(network.architecture, "llama");

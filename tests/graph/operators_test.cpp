@@ -1,5 +1,6 @@
 #include "laconic/graph/operators.h"
 
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 
 #include <cmath>
@@ -38,6 +39,73 @@ TEST(Attention, EqualsThePlainFormWithGroupsAndWindows) {
         << window;
   EXPECT_TRUE(at::allclose(attention(q, k, v, 0.7), plain_attention(q, k, v, 0.7, 9), kRounding,
                            kRounding));
+}
+
+TEST(Attention, OfTheLastQueriesIsTheEndOfTheWhole) {
+  const auto q = at::randn({2, 4, 9, 4}), k = at::randn({2, 2, 9, 4}), v = at::randn({2, 2, 9, 5});
+  for (const int64_t window : {2, 4, 20})
+    for (const int64_t length : {1, 3, 9}) {
+      const auto whole = attention(q, k, v, 0.7, window);
+      const auto last = attention(q.narrow(2, 9 - length, length), k, v, 0.7, window);
+      EXPECT_TRUE(at::allclose(last, whole.narrow(2, 9 - length, length), kRounding, kRounding));
+    }
+}
+
+TEST(Attention, CapsItsScores) {
+  const auto q = at::randn({1, 2, 5, 4}), k = at::randn({1, 2, 5, 4}),
+             v = at::eye(5).expand({1, 2, 5, 5});
+  const auto share = attention(q, k, v, 3.0, std::nullopt, 1.5);
+  const auto score = at::einsum("bhqd,bhkd->bhqk", {q, k}) * 3.0;
+  const auto first = at::softmax((score / 1.5).tanh().mul(1.5)[0][1][4], -1);
+  EXPECT_TRUE(at::allclose(share[0][1][4], first, kRounding, kRounding));
+  // A large cap is none.
+  EXPECT_TRUE(
+      at::allclose(attention(q, k, v, 3.0, 2, 1e6), attention(q, k, v, 3.0, 2), 1e-4, 1e-4));
+}
+
+TEST(Rope, OfLaterPositionsIsTheEndOfTheWhole) {
+  register_operators();
+  const auto x = at::randn({1, 2, 9, 4});
+  const std::vector<double> frequencies = {1.0, 0.3};
+  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("laconic::rope", "");
+  torch::jit::Stack stack{x.narrow(2, 6, 3), frequencies, 1.0, false, int64_t{6}};
+  op.callBoxed(&stack);
+  EXPECT_TRUE(at::equal(stack[0].toTensor(), rope(x, frequencies).narrow(2, 6, 3)));
+}
+
+TEST(Experts, RunOnTheirRowsAndAddUpByShare) {
+  const auto x = at::randn({2, 5, 4}), weight = at::randn({3, 4});
+  const auto shares = route(x, weight, 2, true);
+  EXPECT_TRUE(at::allclose(shares.sum(-1), at::ones({2, 5})));
+  EXPECT_TRUE(at::equal(shares.gt(0).sum(-1), at::full({2, 5}, 2, at::kLong)));
+  auto sum = at::zeros_like(x);
+  for (int64_t expert = 0; expert < 3; ++expert)
+    sum = add_expert(sum, expert_rows(x, shares, expert) * static_cast<double>(expert + 1), shares,
+                     expert);
+  const auto factor = (shares * at::tensor({1.0f, 2.0f, 3.0f})).sum(-1, true);
+  EXPECT_TRUE(at::allclose(sum, x * factor, kRounding, kRounding));
+}
+
+TEST(Experts, WithoutTokensAreEmpty) {
+  const auto x = at::randn({1, 3, 4}), shares = at::zeros({1, 3, 2});
+  const auto rows = expert_rows(x, shares, 1);
+  EXPECT_EQ(rows.sizes(), at::IntArrayRef({0, 4}));
+  EXPECT_TRUE(at::equal(add_expert(x, rows, shares, 1), x));
+}
+
+TEST(ExpertFault, NumbersThatAreNotThereAreRefused) {
+  const auto x = at::randn({1, 3, 4}), shares = at::ones({1, 3, 2});
+  expect_error<c10::ValueError>(
+      [&] {
+        route(x, at::ones({2, 4}), 3, false);
+      },
+      {"[route]", "1 to 2"});
+  expect_error<c10::ValueError>([&] { expert_rows(x, shares, 2); }, {"[expert]", "0 to 1"});
+  expect_error<c10::ValueError>(
+      [&] {
+        add_expert(x, at::ones({2, 4}), shares, 0);
+      },
+      {"expected 3 rows"});
 }
 
 TEST(AttentionFault, HeadsThatDoNotShareEvenlyAreRefused) {

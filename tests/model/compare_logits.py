@@ -36,8 +36,9 @@ def random_model(case: Case, seed: int):
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
             is_norm_weight = parameter.dim() == 1 and name.endswith("weight")
+            unit = 0 if case.family.startswith("Gemma") else 1  # of a norm's weight that does nothing
             width = parameter.shape[0 if case.family == "GPT2" else -1]
-            parameter.copy_(1 + 0.2 * noise if is_norm_weight else
+            parameter.copy_(unit + 0.2 * noise if is_norm_weight else
                             0.3 * noise if parameter.dim() == 1 else 2 * noise / width**0.5)
     return model
 

@@ -12,8 +12,13 @@ NEOX = dict(vocab_size=97, hidden_size=48, intermediate_size=96, num_hidden_laye
             max_position_embeddings=64, bos_token_id=1, eos_token_id=2)
 OPT = dict(vocab_size=97, hidden_size=48, ffn_dim=96, num_hidden_layers=3, num_attention_heads=4,
            max_position_embeddings=64, word_embed_proj_dim=48, bos_token_id=2, eos_token_id=2)
+GEMMA = DECODER | dict(head_dim=16, query_pre_attn_scalar=24, sliding_window=7, pad_token_id=0)
+EXPERTS = DECODER | dict(num_experts_per_tok=2)
+QWEN_EXPERTS = EXPERTS | dict(num_experts=5, moe_intermediate_size=24)
 SIZES = {"Llama": DECODER, "Mistral": DECODER, "Qwen2": DECODER, "Qwen3": DECODER | dict(head_dim=16), "GPT2": GPT2,
-         "GPTNeoX": NEOX, "OPT": OPT}
+         "GPTNeoX": NEOX, "OPT": OPT, "Phi3": DECODER | dict(pad_token_id=0), "Gemma2": GEMMA, "Gemma3": GEMMA,
+         "Mixtral": EXPERTS | dict(num_local_experts=5), "Qwen3Moe": QWEN_EXPERTS | dict(head_dim=16),
+         "Qwen2Moe": QWEN_EXPERTS | dict(shared_expert_intermediate_size=40)}
 CLASSES = {"GPT2": "GPT2LMHeadModel"}
 
 
@@ -72,6 +77,31 @@ def old_spelling(config: dict) -> None:
 def scaling_with_rope_type(config: dict) -> None:
     old_spelling(config)
     config["rope_scaling"]["rope_type"] = config["rope_scaling"].pop("type")
+
+
+def longrope_of_phi3(config: dict) -> None:
+    """As the first checkpoints say it."""
+    parameters = config.pop("rope_parameters")
+    config["rope_theta"] = parameters.pop("rope_theta")
+    parameters.pop("rope_type")
+    config["rope_scaling"] = {"type": "su"} | parameters
+
+
+def ropes_of_gemma3(config: dict) -> None:
+    """As before rope_parameters, without layer_types."""
+    parameters = config.pop("rope_parameters")
+    config["rope_theta"] = parameters["full_attention"].pop("rope_theta")
+    config["rope_local_base_freq"] = parameters["sliding_attention"]["rope_theta"]
+    config["rope_scaling"] = parameters["full_attention"]
+    config["sliding_window_pattern"] = 2
+    config.pop("layer_types")
+    config.pop("_sliding_window_pattern", None)
+
+
+def plain_expert_fields(config: dict) -> None:
+    """num_experts, as Qwen's own files say."""
+    if "num_local_experts" in config:
+        config["num_experts"] = config.pop("num_local_experts")
 
 
 def original_length_outside(config: dict) -> None:
@@ -180,6 +210,78 @@ def ropes() -> list[Case]:
     return cases
 
 
+def longrope(original: int, features: int) -> dict:
+    return rope("longrope", factor=4.0, original_max_position_embeddings=original,
+                short_factor=[1.0 + i / 8 for i in range(features)], long_factor=[1.5 + i for i in range(features)])
+
+
+def phis() -> list[Case]:
+    half = dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5))
+    return [
+        Case("Phi3", "Phi3"),
+        Case("Phi3 all heads", "Phi3", dict(num_key_value_heads=4)),
+        Case("Phi3 window", "Phi3", dict(sliding_window=7), dict(sliding_window=None)),
+        Case("Phi3 half turns", "Phi3", half, PLAIN),
+        Case("Phi3 longrope, long text", "Phi3", longrope(16, 6) | dict(original_max_position_embeddings=16), PLAIN),
+        Case("Phi3 longrope, short text", "Phi3", longrope(16, 6) | dict(original_max_position_embeddings=16), PLAIN,
+             length=12),
+        Case("Phi3 longrope, first spelling", "Phi3",
+             longrope(16, 6) | dict(original_max_position_embeddings=16), PLAIN, edit_config=longrope_of_phi3),
+        Case("Phi3 tied bfloat16", "Phi3", dict(tie_word_embeddings=True), dtype=torch.bfloat16),
+    ]
+
+
+def gemmas() -> list[Case]:
+    kinds = ["full_attention", "sliding_attention", "full_attention"]
+    two_ropes = dict(rope_parameters=dict(
+        full_attention=dict(rope_type="linear", factor=4.0, rope_theta=5000.0),
+        sliding_attention=dict(rope_type="default", rope_theta=100.0)))
+    one_rope = dict(rope_parameters={kind: dict(rope_type="default", rope_theta=5000.0) for kind in kinds})
+    every_other = dict(layer_types=["sliding_attention", "full_attention", "sliding_attention"])
+    return [
+        Case("Gemma2", "Gemma2", neutral=dict(sliding_window=64)),
+        Case("Gemma2 attention cap", "Gemma2", dict(attn_logit_softcapping=2.0), dict(attn_logit_softcapping=None)),
+        Case("Gemma2 logit cap", "Gemma2", dict(final_logit_softcapping=3.0), dict(final_logit_softcapping=None)),
+        Case("Gemma2 no caps", "Gemma2", dict(attn_logit_softcapping=None, final_logit_softcapping=None)),
+        Case("Gemma2 query scalar", "Gemma2", dict(query_pre_attn_scalar=3), dict(query_pre_attn_scalar=16)),
+        Case("Gemma2 layer_types", "Gemma2", dict(layer_types=kinds), dict(layer_types=["full_attention"] * 3)),
+        Case("Gemma2 old fields", "Gemma2", neutral=dict(sliding_window=64), edit_config=drop("layer_types")),
+        Case("Gemma2 untied", "Gemma2", dict(tie_word_embeddings=False)),
+        Case("Gemma2 biases", "Gemma2", dict(attention_bias=True)),
+        Case("Gemma3 two ropes", "Gemma3", two_ropes | every_other, one_rope),
+        Case("Gemma3 six layers", "Gemma3", dict(num_hidden_layers=6)),
+        Case("Gemma3 logit cap", "Gemma3", dict(final_logit_softcapping=3.0), dict(final_logit_softcapping=None)),
+        Case("Gemma3 old fields", "Gemma3", two_ropes | every_other, one_rope, edit_config=ropes_of_gemma3),
+        Case("Gemma3 bfloat16 in shards", "Gemma3", dtype=torch.bfloat16, shard="40KB"),
+    ]
+
+
+def mixtures() -> list[Case]:
+    families = ("Mixtral", "Qwen2Moe", "Qwen3Moe")
+    cases = [Case(family, family, edit_config=plain_expert_fields if family == "Qwen3Moe" else None)
+             for family in families]
+    cases += [Case(f"{family} one expert a token", family, dict(num_experts_per_tok=1)) for family in families]
+    cases += [Case(f"{family} bfloat16 in shards", family, dtype=torch.bfloat16, shard="40KB") for family in families]
+    for family in ("Qwen2Moe", "Qwen3Moe"):
+        cases += [
+            Case(f"{family} shares add up", family, dict(norm_topk_prob=True), dict(norm_topk_prob=False)),
+            Case(f"{family} every other layer", family, dict(decoder_sparse_step=2)),
+            Case(f"{family} some layers plain", family, dict(mlp_only_layers=[0, 2])),
+        ]
+    cases += [
+        Case("Mixtral window", "Mixtral", dict(sliding_window=7), dict(sliding_window=None)),
+        Case("Qwen3Moe window", "Qwen3Moe", dict(use_sliding_window=True, sliding_window=7), dict(sliding_window=None)),
+        Case("Qwen2Moe window", "Qwen2Moe", dict(use_sliding_window=True, sliding_window=7),
+             dict(layer_types=["full_attention"] * 3)),
+        Case("Qwen2Moe old window fields", "Qwen2Moe", dict(use_sliding_window=True, sliding_window=7),
+             dict(layer_types=["full_attention"] * 3), edit_config=drop("layer_types")),
+        Case("Qwen2Moe no biases", "Qwen2Moe", dict(qkv_bias=False)),
+        Case("Qwen3Moe biases", "Qwen3Moe", dict(attention_bias=True)),
+        Case("Qwen3Moe all experts", "Qwen3Moe", dict(num_experts_per_tok=5)),
+    ]
+    return cases
+
+
 def gpts() -> list[Case]:
     return [
         Case("GPT2", "GPT2"),
@@ -231,4 +333,4 @@ def stored() -> list[Case]:
 
 
 def all_cases() -> list[Case]:
-    return decoders() + ropes() + gpts() + stored()
+    return decoders() + ropes() + phis() + gemmas() + mixtures() + gpts() + stored()

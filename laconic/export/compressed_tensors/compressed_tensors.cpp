@@ -199,9 +199,15 @@ void check_replaceable(const fs::path& out, bool overwrite) {
 
 }  // namespace
 
-std::vector<std::string> compressed_tensors_obstacles(const json&,
+std::vector<std::string> compressed_tensors_obstacles(const json& config,
                                                       const std::vector<NativeLayer>& layers) {
   std::vector<std::string> found;
+  for (const char* experts : {"num_experts", "num_local_experts"}) {
+    if (!config.is_object() || !config.contains(experts) || layers.empty()) continue;
+    found.push_back(std::string("config.json: ") + experts +
+                    ": transformers joins the experts of a mixture into one tensor and finds no "
+                    "codes in it. The nearest that works is the native directory.");
+  }
   if (layers.empty())
     found.emplace_back("no layer is quantized: the directory itself is what clients load.");
   LayerObstacles obstacles;

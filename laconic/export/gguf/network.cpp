@@ -243,8 +243,8 @@ GgufNetwork read_network(const nlohmann::json& json) {
   const Family* family = find_family(architecture.name);
   GgufNetwork network;
   if (family == nullptr) {
-    network.obstacles.push_back(std::string("llama.cpp has no architecture for ") +
-                                architecture.name + ". " + kNearest);
+    network.obstacles.push_back("config.json: architecture " + std::string(architecture.name) +
+                                ": no GGUF file is written of it. " + kNearest);
     return network;
   }
   network.architecture = family->gguf;
