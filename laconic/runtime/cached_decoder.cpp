@@ -1,0 +1,213 @@
+#include "laconic/runtime/cached_decoder.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/cat.h>
+#include <c10/core/InferenceMode.h>
+
+#include <set>
+
+#include "laconic/graph/operators.h"
+#include "laconic/graph/resolve.h"
+#include "laconic/graph/rewrite.h"
+
+namespace laconic {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+using graph::NodeId;
+using graph::NodeKind;
+using graph::Value;
+
+/// attention_recent(q, k, v, k_recent, v_recent, recent, scale, window, softcap) beside
+/// attention(q, k, v, scale, window, softcap).
+constexpr const char* kAttention = "laconic::attention";
+constexpr const char* kAttentionRecent = "laconic::attention_recent";
+
+bool is_call(const Node& node, const std::set<std::string>& targets) {
+  return node.kind == NodeKind::kCall && targets.contains(node.target);
+}
+
+/// What attention reads past a quantizer, if there is one: no other operator reads the result.
+std::optional<QuantSpec> take_quantizer(Graph& graph, Node& node, size_t argument) {
+  const auto* value = std::get_if<Value>(&node.arguments.at(argument).data);
+  if (value == nullptr || graph.at(value->node).kind != NodeKind::kQuantize) return std::nullopt;
+  const Node& quantize = graph.at(value->node);
+  const graph::Quantizer& quantizer = graph.quantizers.at(quantize.target);
+  TORCH_CHECK_VALUE(!quantizer.parameters && quantize.arguments.size() == 1, "[decode] ",
+                    quantize.target, ": expected a scale that is found for each token, got a ",
+                    "static one. Use a dynamic quantizer for the cache.");
+  const QuantSpec spec = quantizer.spec;
+  node.arguments[argument] = quantize.arguments[0];
+  return spec;
+}
+
+/// Tokens are cached one by one, so none may change what another becomes.
+void check_tokens(const QuantSpec& spec, const std::string& where) {
+  const auto shape = scale_shape({2, 4, 6, 64}, spec.granularity);
+  TORCH_CHECK_VALUE(shape.size() >= 4 && shape[0] == 2 && shape[2] == 6, "[decode] ", where,
+                    ": expected a scale for each token (granularity token, or group of the last "
+                    "axis), got ",
+                    to_string(spec), ".");
+}
+
+int64_t constant_int(const Node& node, size_t argument) {
+  return std::get<c10::IValue>(node.arguments.at(argument).data).toInt();
+}
+
+at::Tensor call(const Node& node, torch::jit::Stack& arguments) {
+  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(
+      graph::operator_name(node.target).name.c_str(), "");
+  op.callBoxed(&arguments);
+  return arguments.back().toTensor();
+}
+
+}  // namespace
+
+CachedDecoder::CachedDecoder(const Graph& given,
+                             std::shared_ptr<const graph::Parameters> parameters)
+    : parameters_(std::move(parameters)) {
+  Graph graph = given;
+  std::map<std::string, std::pair<CachedKind, CachedKind>> kinds;  // by module
+  for (Node& node : graph.nodes) {
+    TORCH_CHECK_VALUE(
+        node.target != "aten::scaled_dot_product_attention", "[decode] ", node.module,
+        ": expected laconic::attention, got ", node.target,
+        ": what it masks is not known. Write the model with laconic::graph::attention.");
+    if (!is_call(node, {kAttention, kAttentionRecent})) continue;
+    const int64_t residual = node.target == kAttentionRecent ? constant_int(node, 5) : 0;
+    CachedKind keys{take_quantizer(graph, node, 1), residual};
+    CachedKind values{take_quantizer(graph, node, 2), residual};
+    for (const auto& kind : {keys, values})
+      if (kind.spec) check_tokens(*kind.spec, node.module);
+    TORCH_CHECK_VALUE(kinds.emplace(node.module, std::pair(keys, values)).second, "[decode] ",
+                      node.module, ": expected one attention in a module, got two.");
+  }
+  TORCH_CHECK_VALUE(!kinds.empty(),
+                    "[decode] the graph has no attention: expected laconic::attention calls.");
+  graph = graph::remove_unused(graph);
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    const Node& node = graph.at(id);
+    if (is_call(node, {kAttention, kAttentionRecent})) {
+      const auto& [keys, values] = kinds.at(node.module);
+      attentions_.push_back({id, keys, values});
+    } else if (is_call(node, {"laconic::rope", "laconic::rope_by_length", "laconic::rope_dynamic",
+                              "laconic::positions"})) {
+      moving_.push_back(id);
+    }
+  }
+  runner_ = std::make_unique<graph::Runner>(std::move(graph));
+}
+
+bool CachedDecoder::must_begin_again(int64_t past, int64_t total) const {
+  for (const NodeId id : moving_) {
+    const Node& node = runner_->graph().at(id);
+    if (node.target == "laconic::rope_by_length") {
+      const int64_t original = constant_int(node, 3);
+      if (past <= original && total > original) return true;
+    }
+    if (node.target == "laconic::rope_dynamic" && total > constant_int(node, 4)) return true;
+  }
+  return false;
+}
+
+struct Decoding::State {
+  struct Cache {
+    CachedTensor keys, values;
+  };
+  explicit State(const CachedDecoder& used) : decoder(used) { clear(); }
+
+  void clear() {
+    caches.clear();
+    for (const auto& attention : decoder.attentions_)
+      caches.push_back({CachedTensor(attention.keys), CachedTensor(attention.values)});
+  }
+
+  at::Tensor attend(Cache& cache, const Node& node, torch::jit::Stack& arguments);
+  at::Tensor run(const at::Tensor& input, int64_t past);
+
+  const CachedDecoder& decoder;
+  at::Tensor ids;  ///< [batch, length] so far
+  std::vector<Cache> caches;
+};
+
+at::Tensor Decoding::State::attend(Cache& cache, const Node& node, torch::jit::Stack& arguments) {
+  const bool has_recent = node.target == kAttentionRecent;
+  const size_t after = has_recent ? 6 : 3;
+  const at::Tensor q = arguments[0].toTensor();
+  cache.keys.append(arguments[1].toTensor());
+  cache.values.append(arguments[2].toTensor());
+  const double scale = arguments[after].toDouble();
+  const auto window = arguments[after + 1].toOptional<int64_t>();
+  const auto softcap = arguments[after + 2].toOptional<double>();
+  at::Tensor mixed;
+  if (!has_recent) {
+    mixed = graph::attention(q, cache.keys.quantized(), cache.values.quantized(), scale, window,
+                             softcap);
+  } else if (q.size(2) == 1) {
+    // One query sees each token in one form.
+    mixed = graph::attention(q, cache.keys.recent(1), cache.values.recent(1), scale, window, softcap);
+  } else {
+    const int64_t queries = q.size(2);
+    arguments[1] = cache.keys.quantized();
+    arguments[2] = cache.values.quantized();
+    arguments[3] = cache.keys.recent(queries);
+    arguments[4] = cache.values.recent(queries);
+    mixed = call(node, arguments);
+  }
+  if (window) {
+    cache.keys.keep_last(*window - 1);
+    cache.values.keep_last(*window - 1);
+  } else {
+    cache.keys.keep_last(cache.keys.count());
+    cache.values.keep_last(cache.values.count());
+  }
+  return mixed;
+}
+
+at::Tensor Decoding::State::run(const at::Tensor& input, int64_t past) {
+  const Graph& graph = decoder.runner_->graph();
+  std::map<NodeId, graph::NodeFunction> instead;
+  for (size_t i = 0; i < caches.size(); ++i) {
+    const Node& node = graph.at(decoder.attentions_[i].node);
+    instead[decoder.attentions_[i].node] = [this, i, &node](torch::jit::Stack& arguments) {
+      return attend(caches[i], node, arguments);
+    };
+  }
+  for (const NodeId id : decoder.moving_) {
+    const Node& node = graph.at(id);
+    instead[id] = [past, &node](torch::jit::Stack& arguments) {
+      arguments.back() = arguments.back().toInt() + past;
+      return call(node, arguments);
+    };
+  }
+  return decoder.runner_->run_with(instead, input, *decoder.parameters_);
+}
+
+Decoding::Decoding(const CachedDecoder& decoder) : state_(std::make_unique<State>(decoder)) {}
+Decoding::~Decoding() = default;
+Decoding::Decoding(Decoding&&) noexcept = default;
+
+at::Tensor Decoding::extend(const at::Tensor& ids) {
+  const c10::InferenceMode no_gradients;
+  const int64_t past = length();
+  TORCH_CHECK_VALUE(ids.dim() == 2 && ids.size(1) > 0 && ids.scalar_type() == at::kLong &&
+                        (past == 0 || ids.size(0) == state_->ids.size(0)),
+                    "[decode] expected ids [batch, 1 or more] of int64",
+                    past == 0 ? "" : " of the same batch", ", got ", ids.sizes(), ".");
+  state_->ids = past == 0 ? ids.clone() : at::cat({state_->ids, ids}, 1);
+  if (past == 0 || !state_->decoder.must_begin_again(past, past + ids.size(1)))
+    return state_->run(ids, past);
+  state_->clear();
+  return state_->run(state_->ids, 0).narrow(1, past, ids.size(1));
+}
+
+int64_t Decoding::length() const { return state_->ids.defined() ? state_->ids.size(1) : 0; }
+
+uint64_t Decoding::bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& cache : state_->caches) bytes += cache.keys.bytes() + cache.values.bytes();
+  return bytes;
+}
+
+}  // namespace laconic

@@ -1,0 +1,65 @@
+#include "laconic/runtime/key_value_cache.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+namespace laconic {
+
+void TokenRows::append(const at::Tensor& rows) {
+  const int64_t added = rows.size(2), needed = count_ + added;
+  if (!memory_.defined() || first_ + needed > memory_.size(2)) {
+    auto shape = rows.sizes().vec();
+    shape[2] = std::max<int64_t>(needed + needed / 2, 16);
+    auto larger = at::empty(shape, rows.options());
+    if (count_ > 0) larger.narrow(2, 0, count_).copy_(this->rows());
+    memory_ = std::move(larger);
+    first_ = 0;
+  }
+  memory_.narrow(2, first_ + count_, added).copy_(rows);
+  count_ = needed;
+}
+
+void TokenRows::keep_last(int64_t count) {
+  if (count >= count_) return;
+  first_ += count_ - count;
+  count_ = count;
+}
+
+void CachedTensor::append(const at::Tensor& x) {
+  if (!kind_.spec || kind_.residual > 0) floats_.append(x);
+  if (!kind_.spec) return;
+  const auto parameters = find_parameters(*kind_.spec, x);
+  codes_.append(quantize_codes(*kind_.spec, x, parameters));
+  scale_.append(parameters.scale);
+  if (parameters.zero_point.defined()) zero_point_.append(parameters.zero_point);
+}
+
+at::Tensor CachedTensor::quantized() const {
+  if (!kind_.spec) return floats_.rows();
+  QuantParameters parameters{scale_.rows(), {}};
+  if (zero_point_.count() > 0) parameters.zero_point = zero_point_.rows();
+  return dequantize(*kind_.spec, codes_.rows(), parameters);
+}
+
+at::Tensor CachedTensor::recent(int64_t queries) const {
+  if (!kind_.spec) return floats_.rows();
+  const at::Tensor far = quantized();
+  const int64_t near = std::min(floats_.count(), kind_.residual + queries - 1);
+  const at::Tensor last = floats_.rows().narrow(2, floats_.count() - near, near);
+  return at::cat({far.narrow(2, 0, far.size(2) - near), last}, 2);
+}
+
+void CachedTensor::keep_last(int64_t count) {
+  codes_.keep_last(count);
+  scale_.keep_last(count);
+  zero_point_.keep_last(count);
+  floats_.keep_last(kind_.spec ? std::min(count, kind_.residual) : count);
+}
+
+uint64_t CachedTensor::bytes() const {
+  return floats_.bytes() + codes_.bytes() + scale_.bytes() + zero_point_.bytes();
+}
+
+}  // namespace laconic
