@@ -205,9 +205,10 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
   } else {
     activations_->visit(group.stop, group.input, work.parameters(), progress, see);
   }
-  TORCH_CHECK_VALUE(sum != nullptr, "[engine] layer ", name,
-                    ": no calibration window reached it, so it has no statistics. Give more data, or "
-                    "choose a solver that needs none (nearest).");
+  TORCH_CHECK_VALUE(
+      sum != nullptr, "[engine] layer ", name,
+      ": no calibration window reached it, so it has no statistics. Give more data, or "
+      "choose a solver that needs none (nearest).");
   LayerStatistics statistics = mean_of(*sum, name);
   // Only an expert sees fewer tokens than there are, and each network routes its own to it.
   if (lost != nullptr && sum->rows() == tokens_) statistics.mismatch = lost->mean();

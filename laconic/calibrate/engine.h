@@ -35,7 +35,7 @@ struct LayerStatistics {
   /// [in, in] float32: X~^T (X - X~) / n, X of the float network, X~ of the quantized one;
   /// undefined when no layer of the group needs it, or when statistics are of the float network.
   at::Tensor mismatch = {};
-  std::vector<std::string> notes = {};        ///< for the layer's report
+  std::vector<std::string> notes = {};  ///< for the layer's report
 };
 
 struct SolvedLayer {
@@ -87,9 +87,10 @@ int engine_shard_count(const LanguageModel& model);
 /// last one holds embeddings, norms, head and whatever else the checkpoint has; tensors that are
 /// not quantized keep their stored dtype. Shards that are there are kept (a resumed run) and give
 /// the same bytes in those that follow. The caller finishes the writer.
-/// An expert of a mixture has statistics of the tokens that were routed to it alone, and no mismatch
-/// (the two networks may route other tokens to it); one with fewer than kFewestExpertTokens is
-/// rounded as if its inputs were uncorrelated (GPTQ: to nearest), and its report says so.
+/// An expert of a mixture has statistics of the tokens that were routed to it alone, and no
+/// mismatch (the two networks may route other tokens to it); one with fewer than
+/// kFewestExpertTokens is rounded as if its inputs were uncorrelated (GPTQ: to nearest), and its
+/// report says so.
 /// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian
 /// or has a static input: nothing is run then.
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at

@@ -33,8 +33,8 @@ void check_attention(const at::Tensor& q, const at::Tensor& k, std::optional<int
                     *softcap, ".");
 }
 
-/// As many heads as q has: the memory-saving kernel of the CPU wants that, and copies of k and v are
-/// small beside q k^T.
+/// As many heads as q has: the memory-saving kernel of the CPU wants that, and copies of k and v
+/// are small beside q k^T.
 at::Tensor spread_heads(const at::Tensor& x, const at::Tensor& q) {
   return x.size(1) == q.size(1) ? x : x.repeat_interleave(q.size(1) / x.size(1), 1);
 }
@@ -76,7 +76,8 @@ at::Tensor attention_kernel(const at::Tensor& q, const at::Tensor& k, const at::
   const bool is_narrow = window && *window < total, is_causal = length == total && !is_narrow;
   const bool needs_mask = is_narrow || (length > 1 && length < total);
   const auto mask = needs_mask ? std::optional(sight(q, k, window)) : std::nullopt;
-  return at::scaled_dot_product_attention(q, spread_heads(k, q), spread_heads(v, q), mask, 0.0, is_causal, scale);
+  return at::scaled_dot_product_attention(q, spread_heads(k, q), spread_heads(v, q), mask, 0.0,
+                                          is_causal, scale);
 }
 
 }  // namespace

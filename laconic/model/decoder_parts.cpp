@@ -33,10 +33,10 @@ class FusedMlp : public FeedForward {
  public:
   FusedMlp(const DecoderConfig& config, const Options& options)
       : activation_(config.activation), intermediate_(config.intermediate) {
-    gate_up_ = register_module("gate_up_proj", std::make_shared<Linear>(
-                                                   config.hidden, 2 * intermediate_, false, options));
-    down_ = register_module("down_proj", std::make_shared<Linear>(intermediate_, config.hidden,
-                                                                  false, options));
+    gate_up_ = register_module(
+        "gate_up_proj", std::make_shared<Linear>(config.hidden, 2 * intermediate_, false, options));
+    down_ = register_module("down_proj",
+                            std::make_shared<Linear>(intermediate_, config.hidden, false, options));
   }
 
   at::Tensor forward(const at::Tensor& x) override {
@@ -71,8 +71,8 @@ DecoderAttention::DecoderAttention(const DecoderConfig& config, int64_t layer,
   output_ = linear("o_proj", inner, config.hidden, config.output_bias);
   if (!config.normalizes_heads) return;
   const auto norm = [&](const char* name) {
-    return register_module(name, std::make_shared<RmsNorm>(config.head_dim, config.epsilon, options,
-                                                           config.gain));
+    return register_module(
+        name, std::make_shared<RmsNorm>(config.head_dim, config.epsilon, options, config.gain));
   };
   q_norm_ = norm("q_norm");
   k_norm_ = norm("k_norm");

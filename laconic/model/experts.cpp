@@ -25,7 +25,8 @@ Mixture read_qwen_mixture(const Config& config, const DecoderConfig& decoder) {
   const auto plain =
       config.has("mlp_only_layers") ? config.numbers("mlp_only_layers") : std::vector<double>{};
   for (int64_t i = 0; i < decoder.layers; ++i) {
-    const bool is_plain = std::find(plain.begin(), plain.end(), static_cast<double>(i)) != plain.end();
+    const bool is_plain =
+        std::find(plain.begin(), plain.end(), static_cast<double>(i)) != plain.end();
     mixture.layers[i] = (i + 1) % step == 0 && !is_plain;
   }
   return mixture;

@@ -25,8 +25,8 @@ class MixtureOfExperts : public FeedForward {
   MixtureOfExperts(const DecoderConfig& config, const Options& options)
       : chosen_(config.mixture->chosen), normalizes_(config.mixture->normalizes) {
     const Mixture& mixture = *config.mixture;
-    gate_ = register_module("gate",
-                            std::make_shared<Router>(mixture.experts, config.hidden, options));
+    gate_ =
+        register_module("gate", std::make_shared<Router>(mixture.experts, config.hidden, options));
     const GatedNames names{mixture.intermediate, mixture.gate, mixture.up, mixture.down};
     auto list = std::make_shared<torch::nn::Module>();
     for (int64_t i = 0; i < mixture.experts; ++i)
@@ -36,16 +36,16 @@ class MixtureOfExperts : public FeedForward {
     if (mixture.shared == 0) return;
     shared_ = register_module("shared_expert",
                               make_gated_mlp({.intermediate = mixture.shared}, config, options));
-    shared_gate_ = register_module("shared_expert_gate",
-                                   std::make_shared<Router>(1, config.hidden, options));
+    shared_gate_ =
+        register_module("shared_expert_gate", std::make_shared<Router>(1, config.hidden, options));
   }
 
   at::Tensor forward(const at::Tensor& x) override {
     const ModuleScope scope(*this);
     const auto shares = graph::route(x, gate_->weight, chosen_, normalizes_);
-    at::Tensor sum = shared_ ? at::sigmoid((x * shared_gate_->weight).sum(-1, true)) *
-                                   shared_->forward(x)
-                             : at::zeros_like(x);
+    at::Tensor sum =
+        shared_ ? at::sigmoid((x * shared_gate_->weight).sum(-1, true)) * shared_->forward(x)
+                : at::zeros_like(x);
     for (size_t i = 0; i < experts_.size(); ++i) {
       const auto number = static_cast<int64_t>(i);
       const auto rows = experts_[i]->forward(graph::expert_rows(x, shares, number));

@@ -146,7 +146,8 @@ at::Tensor Decoding::State::attend(Cache& cache, const Node& node, torch::jit::S
                              softcap);
   } else if (q.size(2) == 1) {
     // One query sees each token in one form.
-    mixed = graph::attention(q, cache.keys.recent(1), cache.values.recent(1), scale, window, softcap);
+    mixed =
+        graph::attention(q, cache.keys.recent(1), cache.values.recent(1), scale, window, softcap);
   } else {
     const int64_t queries = q.size(2);
     arguments[1] = cache.keys.quantized();

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "laconic/graph/graph.h"
@@ -50,6 +53,11 @@ Bias bias_of(const graph::Graph& graph, const graph::LinearLayer& layer);
 
 /// Whether only this layer reads its weight (through its transposition).
 bool has_own_weight(const graph::Graph& graph, const graph::LinearLayer& layer);
+
+template <size_t kCount>
+bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 /// Every linear layer whose weight an embedding reads too gets a copy of its own, named
 /// LAYER.weight. Returns the layers' names.

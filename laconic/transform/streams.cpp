@@ -9,6 +9,8 @@
 #include <optional>
 #include <string_view>
 
+#include "laconic/transform/network.h"
+
 namespace laconic::transform {
 namespace {
 
@@ -26,11 +28,6 @@ constexpr std::array<std::string_view, 10> kSums = {
 // The same when the second argument is one number.
 constexpr std::array<std::string_view, 4> kScalings = {"aten::mul.Tensor", "aten::mul.Scalar",
                                                        "aten::div.Tensor", "aten::div.Scalar"};
-
-template <size_t kCount>
-bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 bool is_one_number(const graph::Argument& argument) {
   const auto* constant = std::get_if<c10::IValue>(&argument.data);

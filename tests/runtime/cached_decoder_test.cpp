@@ -40,8 +40,7 @@ double difference(const LanguageModel& model, const std::vector<int64_t>& pieces
     const int64_t past = decoding.length();
     const at::Tensor logits = decoding.extend(ids.narrow(1, past, piece));
     const at::Tensor whole = runner(ids.narrow(1, 0, past + piece), *model.parameters);
-    largest = std::max(largest,
-                       (logits - whole.narrow(1, past, piece)).abs().max().item<double>());
+    largest = std::max(largest, (logits - whole.narrow(1, past, piece)).abs().max().item<double>());
   }
   return largest;
 }
@@ -53,23 +52,37 @@ json with(json config, const json& changes) {
 
 std::vector<std::pair<std::string, json>> models() {
   const json experts = {{"num_local_experts", 4}, {"num_experts_per_tok", 2}};
-  const json gpt2 = {{"architectures", {"GPT2LMHeadModel"}}, {"vocab_size", 61}, {"n_embd", 32},
-                     {"n_layer", 2}, {"n_head", 4}, {"n_positions", 64},
-                     {"activation_function", "gelu_new"}, {"layer_norm_epsilon", 1e-5}};
-  const json opt = {{"architectures", {"OPTForCausalLM"}}, {"vocab_size", 61}, {"hidden_size", 32},
-                    {"ffn_dim", 48}, {"num_hidden_layers", 2}, {"num_attention_heads", 4},
-                    {"max_position_embeddings", 64}, {"word_embed_proj_dim", 32},
-                    {"activation_function", "relu"}, {"do_layer_norm_before", true}};
+  const json gpt2 = {{"architectures", {"GPT2LMHeadModel"}},
+                     {"vocab_size", 61},
+                     {"n_embd", 32},
+                     {"n_layer", 2},
+                     {"n_head", 4},
+                     {"n_positions", 64},
+                     {"activation_function", "gelu_new"},
+                     {"layer_norm_epsilon", 1e-5}};
+  const json opt = {{"architectures", {"OPTForCausalLM"}},
+                    {"vocab_size", 61},
+                    {"hidden_size", 32},
+                    {"ffn_dim", 48},
+                    {"num_hidden_layers", 2},
+                    {"num_attention_heads", 4},
+                    {"max_position_embeddings", 64},
+                    {"word_embed_proj_dim", 32},
+                    {"activation_function", "relu"},
+                    {"do_layer_norm_before", true}};
   std::vector<double> factors(4, 2.0), ones(4, 1.0);
-  const json longrope = {{"rope_scaling", {{"rope_type", "longrope"}, {"short_factor", ones},
-                                           {"long_factor", factors},
-                                           {"original_max_position_embeddings", 12}}}};
+  const json longrope = {{"rope_scaling",
+                          {{"rope_type", "longrope"},
+                           {"short_factor", ones},
+                           {"long_factor", factors},
+                           {"original_max_position_embeddings", 12}}}};
   const json dynamic = {{"max_position_embeddings", 12},
                         {"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 4.0}}}};
   return {
       {"Llama", random_config("LlamaForCausalLM")},
       {"Mistral with a window", with(random_config("MistralForCausalLM"), {{"sliding_window", 5}})},
-      {"Gemma 2", with(random_config("Gemma2ForCausalLM"), {{"head_dim", 8}, {"sliding_window", 4}})},
+      {"Gemma 2",
+       with(random_config("Gemma2ForCausalLM"), {{"head_dim", 8}, {"sliding_window", 4}})},
       {"Gemma 3", with(random_config("Gemma3ForCausalLM"),
                        {{"head_dim", 8}, {"sliding_window", 4}, {"sliding_window_pattern", 2}})},
       {"Mixtral", with(random_config("MixtralForCausalLM"), experts)},
@@ -107,7 +120,8 @@ TEST(CachedDecoderFault, ATextOfNothingAndAnotherBatchAreRefused) {
   const auto model = model_of(random_config("LlamaForCausalLM"));
   const CachedDecoder decoder(model.graph, model.parameters);
   Decoding decoding(decoder);
-  expect_error<c10::ValueError>([&] { decoding.extend(some_ids(1, 0)); }, {"[decode]", "1 or more"});
+  expect_error<c10::ValueError>([&] { decoding.extend(some_ids(1, 0)); },
+                                {"[decode]", "1 or more"});
   decoding.extend(some_ids(2, 3));
   expect_error<c10::ValueError>([&] { decoding.extend(some_ids(1, 3)); }, {"same batch"});
 }

@@ -35,11 +35,13 @@ inline void write_random_model(const nlohmann::json& json, const std::filesystem
   const model::Config config(json, "config.json");
   at::manual_seed(7);
   std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& parameter : model::Network(config, model::find_architecture(config)).parameters()) {
+  for (const auto& parameter :
+       model::Network(config, model::find_architecture(config)).parameters()) {
     const auto noise = at::randn(parameter.shape);
     const bool is_matrix = parameter.shape.size() > 1;
     const double width = static_cast<double>(parameter.shape.back());
-    tensors.emplace_back(parameter.name, is_matrix ? noise * (1.5 / std::sqrt(width)) : 1 + 0.2 * noise);
+    tensors.emplace_back(parameter.name,
+                         is_matrix ? noise * (1.5 / std::sqrt(width)) : 1 + 0.2 * noise);
   }
   write_safetensors(directory / "model.safetensors", tensors);
   AtomicFile file(directory / "config.json");

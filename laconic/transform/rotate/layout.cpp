@@ -10,6 +10,7 @@
 #include "laconic/graph/resolve.h"
 #include "laconic/graph/rewrite.h"
 #include "laconic/graph/run.h"
+#include "laconic/transform/network.h"
 
 namespace laconic::transform {
 namespace {
@@ -34,11 +35,6 @@ constexpr std::array<std::string_view, 5> kNoMoves = {
 constexpr std::array<std::string_view, 6> kMaps = {
     "laconic::rope",     "laconic::rope_by_length", "laconic::rope_dynamic",
     "laconic::hadamard", "aten::rms_norm",          "aten::layer_norm"};
-
-template <size_t kCount>
-bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 /// Whether the node moves the elements of its first argument, its only value.
 bool only_moves(const Node& node) {
