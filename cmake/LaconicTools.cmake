@@ -9,9 +9,10 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
 
 find_program(LACONIC_CCACHE ccache)
 if(LACONIC_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # A precompiled header is cached only when these differences are allowed.
+  # A precompiled header is cached only when these differences are allowed. With CCACHE_DEPEND a file is not
+  # preprocessed before it is compiled: the compiler's own list of headers serves.
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env
+      ${CMAKE_COMMAND} -E env CCACHE_DEPEND=1
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${LACONIC_CCACHE})
 endif()
 
