@@ -52,11 +52,17 @@ def token_windows(model, path, length, count):
     return [ids[i * length:(i + 1) * length] for i in range(min(count, len(ids) // length))]
 
 
-def arguments(bits, group_size, solver):
-    """The package's words for a cell; group_size 0: one scale a channel."""
+def arguments(bits, group_size, solver, input_bits=0, rotated=False):
+    """The package's words for a cell; group_size 0: one scale a channel; input_bits 0: float inputs."""
     words = ["--weight-bit-width", str(bits), "--weight-quant-granularity"]
     words += ["per_group", "--weight-group-size", str(group_size)] if group_size else ["per_channel"]
-    if solver in ("gptq", "gpfq", "qronos"):  # GPTAQ is not in the package
+    if input_bits:
+        words += ["--input-bit-width", str(input_bits), "--input-scale-type", "dynamic", "--input-quant-granularity",
+                  "per_row", "--input-quant-type", "asym"]
+    if rotated:
+        words += ["--rotation", "fused_no_fx", "--replace-rmsnorm", "--rotation-mode", "had", "--rotation-orphan-sink",
+                  "--rotation-sdpa-regions"]
+    if solver != "nearest":
         words += [f"--{solver}", "--gpxq-act-order", "--gpxq-block-name", "model.layers"]
     return words
 

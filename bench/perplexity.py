@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
-"""Perplexity of one model in 4 and 3 bits, by round to nearest and error feedback, ours beside brevitas' with the same settings.
+"""Perplexity of one model in few bits, ours beside brevitas' with the same settings.
 
-usage: perplexity.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--cells w4-channel-nearest,w3-g128-gptq]
+usage: perplexity.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--cells w4-channel-nearest,w4a4-channel-rotated-qronos]
                      [--quantizers full_range:absmax,largest_code:mse] [--windows 32] [--evaluation-windows 100]
                      [--length 512] [--threads 2] [--peer FILE] [--without-peer] [--json]
+
+A cell is BITS-GRANULARITY-SOLVER or BITS-GRANULARITY-rotated-SOLVER. BITS: w2, w3, w4, or w4a4 (inputs too, asymmetric, a
+token at a time). GRANULARITY: channel, or g and the size of a group. rotated: norms folded, residual stream and values by
+Hadamard matrices in the weights, inputs of down- and output projections at run time (QuaRot). SOLVER: nearest, gptq, gpfq,
+gptaq or qronos; the package has no gptaq. The last figure of a row is the mean over layers of the relative squared error of
+the layer's output.
 
 Both calibrate on the first windows of the text, in float32, with the columns in activation order, and are evaluated by the
 same rule. A quantizer is threshold:statistic of ours; the package's own settings are full_range:absmax (scale =
@@ -23,20 +29,34 @@ CELLS = [f"{bits}-{granularity}-{solver}" for bits in ("w4", "w3") for granulari
          for solver in ("nearest", "gptq")]
 
 
-def parse_cell(cell):
-    bits, granularity, solver = cell.split("-")
-    return int(bits[1:]), 0 if granularity == "channel" else int(granularity[1:]), solver
+ROTATED = """transforms:
+  - name: fold_norms
+  - {name: rotate, residual: hadamard, heads: hadamard, online: true}
+"""
+SOLVER_OPTIONS = {"nearest": "{}", "qronos": "{activation_order: true}", "gpfq": "{activation_order: true}"}
 
 
-def recipe(cell, quantizer):
-    bits, group_size, solver = parse_cell(cell)
+class Cell:
+    def __init__(self, name):
+        words = name.split("-")
+        bits, granularity, self.solver = words[0], words[1], words[-1]
+        self.bits, self.input_bits = int(bits[1]), 4 if bits.endswith("a4") else 0
+        self.group_size = 0 if granularity == "channel" else int(granularity[1:])
+        self.rotated = "rotated" in words[2:-1]
+
+
+def recipe(cell, quantizer, options):
     threshold, statistic = quantizer.split(":")
-    granularity = f"granularity: group, group_size: {group_size}" if group_size else "granularity: channel"
+    granularity = f"granularity: group, group_size: {cell.group_size}" if cell.group_size else "granularity: channel"
     lines = ["rules:", "  - layers: blocks", "    weight: {bits: %d, %s, statistic: %s, threshold: %s}" %
-             (bits, granularity, statistic, threshold), f"    solver: {solver}"]
-    if solver != "nearest":
-        lines.append("    solver_options: {activation_order: true}")
-    return "\n".join(lines) + "\n"
+             (cell.bits, granularity, statistic, threshold)]
+    if cell.input_bits:
+        lines.append(f"    input: {{bits: {cell.input_bits}, granularity: token, zero_point: integer, statistic: min_max}}")
+    lines.append(f"    solver: {cell.solver}")
+    if cell.solver != "nearest":
+        lines.append("    solver_options: " + SOLVER_OPTIONS.get(cell.solver, "{damping: 0.01, activation_order: true}"))
+        lines.insert(0, f"calibration: {{windows: {options.windows}, length: {options.length}}}")
+    return (ROTATED if cell.rotated else "") + "\n".join(lines) + "\n"
 
 
 def write_ids(path, windows):
@@ -51,22 +71,26 @@ def run_json(command):
     return json.loads(done.stdout)
 
 
-def ours(cell, quantizer, options, folder):
-    file, out = folder / "recipe.yaml", folder / "out"
-    text = recipe(cell, quantizer)
-    calibrates = not cell.endswith("nearest")
-    if calibrates:
-        text = f"calibration: {{windows: {options.windows}, length: {options.length}}}\n" + text
-    file.write_text(text)
-    run_json([options.program, "quantize", options.model, "--recipe", file, "--out", out, "--overwrite", "--threads",
-              options.threads, "--json", *(["--calibration", folder / "ids.npy"] if calibrates else [])])
-    return run_json([options.program, "evaluate", "perplexity", out, "--text", options.evaluation, "--context", options.length,
-                     "--windows", options.evaluation_windows, "--threads", options.threads, "--json"])["perplexity"]
+def ours(name, quantizer, options, folder):
+    """Perplexity, mean output error of the layers (None when not known), seconds to quantize."""
+    cell, file, out = Cell(name), folder / "recipe.yaml", folder / "out"
+    file.write_text(recipe(cell, quantizer, options))
+    calibrated = ["--calibration", folder / "ids.npy"] if cell.solver != "nearest" else []
+    done = run_json([options.program, "quantize", options.model, "--recipe", file, "--out", out, "--overwrite", "--threads",
+                     options.threads, "--json", *calibrated])
+    errors = [layer["output_error"] for layer in done["report"]["layers"] if layer["output_error"] is not None]
+    found = run_json([options.program, "evaluate", "perplexity", out, "--text", options.evaluation, "--context",
+                      options.length, "--windows", options.evaluation_windows, "--threads", options.threads, "--json"])
+    return {"laconic": found["perplexity"], "output_error": sum(errors) / len(errors) if errors else None,
+            "seconds": done["seconds"]}
 
 
 def theirs(cell, options, calibration):
-    network, _ = peer.quantize(options.model, calibration, peer.arguments(*parse_cell(cell)), options.threads)
-    peer.fold(network)
+    cell = Cell(cell)
+    words = peer.arguments(cell.bits, cell.group_size, cell.solver, cell.input_bits, cell.rotated)
+    network, _ = peer.quantize(options.model, calibration, words, options.threads)
+    if not cell.input_bits and not cell.rotated:
+        peer.fold(network)
     windows = peer.token_windows(options.model, options.evaluation, options.length, options.evaluation_windows)
     return peer.perplexity(network, windows)[0]
 
@@ -75,7 +99,7 @@ def theirs_kept(cell, options, calibration):
     """From FILE; else measured in a process of its own, and put there."""
     file = Path(options.peer or "/nonexistent")
     known = json.loads(file.read_text()) if file.exists() else {}
-    if cell not in known and not options.without_peer:
+    if cell not in known and not options.without_peer and Cell(cell).solver != "gptaq":
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "result.json"
             subprocess.run([sys.executable, __file__, *sys.argv[1:], "--child", cell, result], check=True,
@@ -108,13 +132,15 @@ def main():
         for cell in options.cells.split(","):
             other = theirs_kept(cell, options, calibration)
             for quantizer in options.quantizers.split(","):
-                row = {"cell": cell, "quantizer": quantizer, "laconic": ours(cell, quantizer, options, folder)}
+                row = {"cell": cell, "quantizer": quantizer, **ours(cell, quantizer, options, folder)}
                 if other is not None:
                     row.update(brevitas=other, above=row["laconic"] / other - 1)
                 rows.append(row)
                 if not options.json:
-                    beside = f"  brevitas {other:8.4f}  {100 * row['above']:+7.2f} %" if other is not None else ""
-                    print(f"{cell:20} {quantizer:20} laconic {row['laconic']:8.4f}{beside}", flush=True)
+                    beside = f"brevitas {other:8.4f}  {100 * row['above']:+7.2f} %" if other is not None else " " * 27
+                    error = f"{row['output_error']:.5f}" if row["output_error"] is not None else "-"
+                    print(f"{cell:26} {quantizer:18} laconic {row['laconic']:8.4f}  {beside}  {row['seconds']:6.1f} s  "
+                          f"{error}", flush=True)
     if options.json:
         print(json.dumps({"model": options.model, "windows": options.windows, "rows": rows}))
 
