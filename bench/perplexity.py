@@ -33,8 +33,6 @@ ROTATED = """transforms:
   - name: fold_norms
   - {name: rotate, residual: hadamard, heads: hadamard, online: true}
 """
-SOLVER_OPTIONS = {"nearest": "{}", "qronos": "{activation_order: true}", "gpfq": "{activation_order: true}"}
-
 
 class Cell:
     def __init__(self, name):
@@ -43,6 +41,12 @@ class Cell:
         self.bits, self.input_bits = int(bits[1]), 4 if bits.endswith("a4") else 0
         self.group_size = 0 if granularity == "channel" else int(granularity[1:])
         self.rotated = "rotated" in words[2:-1]
+
+
+def solver_options(cell):
+    """Damping as each paper has it; Qronos's depends on whether inputs are quantized."""
+    damping = {"gptq": "0.01", "gptaq": "0.01", "qronos": "1e-3" if cell.input_bits else "1e-6"}.get(cell.solver)
+    return "{activation_order: true%s}" % (f", damping: {damping}" if damping else "")
 
 
 def recipe(cell, quantizer, options):
@@ -54,7 +58,7 @@ def recipe(cell, quantizer, options):
         lines.append(f"    input: {{bits: {cell.input_bits}, granularity: token, zero_point: integer, statistic: min_max}}")
     lines.append(f"    solver: {cell.solver}")
     if cell.solver != "nearest":
-        lines.append("    solver_options: " + SOLVER_OPTIONS.get(cell.solver, "{damping: 0.01, activation_order: true}"))
+        lines.append("    solver_options: " + solver_options(cell))
         lines.insert(0, f"calibration: {{windows: {options.windows}, length: {options.length}}}")
     return (ROTATED if cell.rotated else "") + "\n".join(lines) + "\n"
 
