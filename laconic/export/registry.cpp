@@ -1,5 +1,6 @@
 #include <c10/util/Exception.h>
 
+#include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/export/compressed_tensors/compressed_tensors.h"
 #include "laconic/export/export.h"
@@ -38,12 +39,8 @@ constexpr Exporter kExporters[] = {
 std::span<const Exporter> exporters() { return kExporters; }
 
 const Exporter& find_exporter(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Exporter& exporter : kExporters) {
-    if (name == exporter.name) return exporter;
-    known.emplace_back(exporter.name);
-  }
-  TORCH_CHECK_VALUE(false, "[export] unknown format \"", name, "\"", suggestion(name, known), ".");
+  if (const Exporter* found = find_row<Exporter>(kExporters, name)) return *found;
+  TORCH_CHECK_VALUE(false, "[export] unknown format \"", name, "\"", suggestion(name, row_names<Exporter>(kExporters)), ".");
 }
 
 std::shared_ptr<const NativeDirectory> open_for_export(const std::filesystem::path& directory,

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "laconic/base/atomic_file.h"
+#include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/quant/quantizer/yaml.h"
 #include "laconic/recipe/parts.h"
@@ -92,9 +93,7 @@ void read_solver(MappingReader& reader, LayerRule& rule, const Parts& parts) {
   const YAML::Node name = reader.find("solver");
   reader.read("solver", rule.solver);
   const YAML::Node options = reader.find("solver_options");
-  std::vector<std::string> known;
-  for (const Solver& solver : parts.solvers) known.emplace_back(solver.name);
-  for (const Solver& solver : solvers()) known.emplace_back(solver.name);
+  const auto known = row_names(parts.solvers, solvers());
   if (std::find(known.begin(), known.end(), rule.solver) == known.end()) {
     reader.fail(name,
                 "unknown solver \"" + rule.solver + "\"" + suggestion(rule.solver, known) + ".");
@@ -200,18 +199,11 @@ Recipe::Calibration read_calibration(const YAML::Node& node, const std::string& 
   return calibration;
 }
 
-std::vector<std::string> transform_names(const Parts& parts) {
-  std::vector<std::string> known;
-  for (const Transform& transform : parts.transforms) known.emplace_back(transform.name);
-  for (const Transform& transform : transforms()) known.emplace_back(transform.name);
-  return known;
-}
-
 TransformStep read_transform(const YAML::Node& node, const std::string& where, const Parts& parts) {
   MappingReader reader(node, where, "transform");
   TransformStep step;
   reader.read("name", step.name);
-  const auto known = transform_names(parts);
+  const auto known = row_names(parts.transforms, transforms());
   if (std::find(known.begin(), known.end(), step.name) == known.end()) {
     const YAML::Node name = reader.find("name");
     if (!name.IsDefined())

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/solve/gpfq/gpfq.h"
 #include "laconic/solve/gptaq/gptaq.h"
@@ -22,12 +23,8 @@ constexpr Solver kSolvers[] = {nearest::kSolver, gptq::kSolver, gpfq::kSolver, g
 std::span<const Solver> solvers() { return kSolvers; }
 
 const Solver& find_solver(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Solver& solver : kSolvers) {
-    if (name == solver.name) return solver;
-    known.emplace_back(solver.name);
-  }
-  TORCH_CHECK_VALUE(false, "[solver] unknown solver \"", name, "\"", suggestion(name, known), ".");
+  if (const Solver* found = find_row<Solver>(kSolvers, name)) return *found;
+  TORCH_CHECK_VALUE(false, "[solver] unknown solver \"", name, "\"", suggestion(name, row_names<Solver>(kSolvers)), ".");
 }
 
 }  // namespace laconic

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/transform/fold_norms/fold_norms.h"
 #include "laconic/transform/rotate/rotate.h"
@@ -17,13 +18,8 @@ constexpr Transform kTransforms[] = {transform::kFoldNorms, transform::kRotate};
 std::span<const Transform> transforms() { return kTransforms; }
 
 const Transform& find_transform(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Transform& transform : kTransforms) {
-    if (name == transform.name) return transform;
-    known.emplace_back(transform.name);
-  }
-  TORCH_CHECK_VALUE(false, "[transform] unknown transform \"", name, "\"", suggestion(name, known),
-                    ".");
+  if (const Transform* found = find_row<Transform>(kTransforms, name)) return *found;
+  TORCH_CHECK_VALUE(false, "[transform] unknown transform \"", name, "\"", suggestion(name, row_names<Transform>(kTransforms)), ".");
 }
 
 nlohmann::json to_json(const TransformReport& report) {
