@@ -156,13 +156,9 @@ at::Tensor Decoding::State::attend(Cache& cache, const Node& node, torch::jit::S
     arguments[4] = cache.values.recent(queries);
     mixed = call(node, arguments);
   }
-  if (window) {
-    cache.keys.keep_last(*window - 1);
-    cache.values.keep_last(*window - 1);
-  } else {
-    cache.keys.keep_last(cache.keys.count());
-    cache.values.keep_last(cache.values.count());
-  }
+  const int64_t seen_later = window ? *window - 1 : cache.keys.count();
+  cache.keys.keep_last(seen_later);
+  cache.values.keep_last(seen_later);
   return mixed;
 }
 
