@@ -40,7 +40,8 @@ std::span<const Exporter> exporters() { return kExporters; }
 
 const Exporter& find_exporter(const std::string& name) {
   if (const Exporter* found = find_row<Exporter>(kExporters, name)) return *found;
-  TORCH_CHECK_VALUE(false, "[export] unknown format \"", name, "\"", suggestion(name, row_names<Exporter>(kExporters)), ".");
+  TORCH_CHECK_VALUE(false, "[export] unknown format \"", name, "\"",
+                    suggestion(name, row_names<Exporter>(kExporters)), ".");
 }
 
 std::shared_ptr<const NativeDirectory> open_for_export(const std::filesystem::path& directory,

@@ -3,10 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <variant>
-
-#include "laconic/base/text.h"
 
 namespace laconic {
 namespace {
@@ -58,20 +55,6 @@ void check_mismatch(const char* solver, const LayerProblem& problem) {
   TORCH_CHECK_VALUE(is_finite(problem.mismatch), "[", solver, "] layer ", problem.name,
                     ": the mismatch of its inputs holds NaN or infinity. Look at the layers before "
                     "it.");
-}
-
-void check_option_names(const char* solver, const nlohmann::json& options,
-                        const std::vector<std::string>& known) {
-  TORCH_CHECK_VALUE(options.is_object() || options.is_null(), "[", solver,
-                    "] options: expected names with values, got ", options.type_name(), ".");
-  for (const auto& [key, value] : options.items()) {
-    bool found = false;
-    for (const std::string& name : known) found = found || name == key;
-    if (found) continue;
-    TORCH_CHECK_VALUE(!known.empty(), "[", solver, "] unknown option \"", key, "\": it has none.");
-    TORCH_CHECK_VALUE(false, "[", solver, "] unknown option \"", key, "\"", suggestion(key, known),
-                      ".");
-  }
 }
 
 QuantParameters problem_parameters(const LayerProblem& problem, const at::Tensor& weight) {

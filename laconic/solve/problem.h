@@ -1,9 +1,5 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-#include <string>
-#include <vector>
-
 #include "laconic/solve/solve.h"
 
 namespace laconic {
@@ -18,10 +14,6 @@ void check_hessian(const char* solver, const LayerProblem& problem);
 
 /// @throws c10::ValueError unless the mismatch is undefined or [in, in] and finite.
 void check_mismatch(const char* solver, const LayerProblem& problem);
-
-/// @throws c10::ValueError for what is not an object, or has a key that is not in `known`.
-void check_option_names(const char* solver, const nlohmann::json& options,
-                        const std::vector<std::string>& known);
 
 /// The frozen parameters, or those that the spec's statistic finds for `weight`.
 QuantParameters problem_parameters(const LayerProblem& problem, const at::Tensor& weight);

@@ -24,7 +24,8 @@ std::span<const Solver> solvers() { return kSolvers; }
 
 const Solver& find_solver(const std::string& name) {
   if (const Solver* found = find_row<Solver>(kSolvers, name)) return *found;
-  TORCH_CHECK_VALUE(false, "[solver] unknown solver \"", name, "\"", suggestion(name, row_names<Solver>(kSolvers)), ".");
+  TORCH_CHECK_VALUE(false, "[solver] unknown solver \"", name, "\"",
+                    suggestion(name, row_names<Solver>(kSolvers)), ".");
 }
 
 }  // namespace laconic

@@ -59,47 +59,50 @@ void change_parameters(FloatNetwork& network, Changes changes) {
   network.parameters = std::make_shared<ChangedParameters>(network.parameters, std::move(changes));
 }
 
-std::map<std::string, std::vector<NodeId>> parameter_readers(const Graph& graph) {
-  std::map<std::string, std::vector<NodeId>> readers;
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    graph::for_each_value(graph.at(id), [&](const Value& value) {
-      const graph::Node& source = graph.at(value.node);
-      if (source.kind == NodeKind::kParameter) readers[source.target].push_back(id);
-    });
-  }
-  return readers;
-}
-
 std::string parameter_of(const Graph& graph, const graph::Argument& argument) {
   const auto* value = std::get_if<Value>(&argument.data);
   if (value == nullptr || graph.at(value->node).kind != NodeKind::kParameter) return "";
   return graph.at(value->node).target;
 }
 
-Bias bias_of(const Graph& graph, const LinearLayer& layer) {
-  const graph::Node& node = graph.at(layer.node);
+ParameterReaders::ParameterReaders(const Graph& graph)
+    : graph_(graph), users_(graph::users(graph)) {
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    graph::for_each_value(graph.at(id), [&](const Value& value) {
+      const graph::Node& source = graph.at(value.node);
+      if (source.kind == NodeKind::kParameter) readers_[source.target].push_back(id);
+    });
+  }
+}
+
+const std::vector<NodeId>& ParameterReaders::of(const std::string& parameter) const {
+  static const std::vector<NodeId> none;
+  const auto found = readers_.find(parameter);
+  return found == readers_.end() ? none : found->second;
+}
+
+Bias ParameterReaders::bias_of(const LinearLayer& layer) const {
+  const graph::Node& node = graph_.at(layer.node);
   if (node.arguments.size() < 3) return {};
   const graph::Argument& argument = node.arguments.at(2);
   if (!std::holds_alternative<Value>(argument.data)) return {};
-  const std::string name = parameter_of(graph, argument);
-  return {name, !name.empty() && parameter_readers(graph).at(name).size() == 1};
+  const std::string name = parameter_of(graph_, argument);
+  return {name, !name.empty() && of(name).size() == 1};
 }
 
-bool has_own_weight(const Graph& graph, const LinearLayer& layer) {
-  const auto readers = parameter_readers(graph);
-  const auto found = readers.find(layer.weight_name);
-  if (found == readers.end() || found->second.size() != 1) return false;
-  if (!layer.transposed) return true;
-  return graph::users(graph).at(found->second.front()).size() == 1;
+bool ParameterReaders::has_own_weight(const LinearLayer& layer) const {
+  const auto& readers = of(layer.weight_name);
+  if (readers.size() != 1) return false;
+  return !layer.transposed || users_.at(static_cast<size_t>(readers.front())).size() == 1;
 }
 
 std::vector<std::string> untie(FloatNetwork& network) {
   std::vector<std::string> done;
   Changes changes;
   std::map<NodeId, graph::Insertion> insertions;
-  const auto readers = parameter_readers(network.graph);
+  const ParameterReaders readers(network.graph);
   for (const LinearLayer& layer : graph::find_linear_layers(network.graph)) {
-    const auto& others = readers.at(layer.weight_name);
+    const auto& others = readers.of(layer.weight_name);
     const bool is_tied = std::any_of(others.begin(), others.end(), [&](NodeId id) {
       return network.graph.at(id).target == "aten::embedding";
     });

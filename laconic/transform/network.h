@@ -38,9 +38,6 @@ using Changes = std::map<std::string, Change>;
 /// Puts changes over the network's parameters.
 void change_parameters(FloatNetwork& network, Changes changes);
 
-/// The nodes that use a parameter, by its name.
-std::map<std::string, std::vector<graph::NodeId>> parameter_readers(const graph::Graph& graph);
-
 /// The name of the parameter that an argument is; empty when it is none.
 std::string parameter_of(const graph::Graph& graph, const graph::Argument& argument);
 
@@ -49,10 +46,22 @@ struct Bias {
   std::string name;      ///< empty when there is none
   bool is_plain = true;  ///< none, or a parameter (not something computed)
 };
-Bias bias_of(const graph::Graph& graph, const graph::LinearLayer& layer);
+/// Who reads the parameters of a graph, found once: its nodes stay where they are meanwhile.
+class ParameterReaders {
+ public:
+  explicit ParameterReaders(const graph::Graph& graph);
 
-/// Whether only this layer reads its weight (through its transposition).
-bool has_own_weight(const graph::Graph& graph, const graph::LinearLayer& layer);
+  /// The nodes that use a parameter.
+  const std::vector<graph::NodeId>& of(const std::string& parameter) const;
+  Bias bias_of(const graph::LinearLayer& layer) const;
+  /// Whether only this layer reads its weight (through its transposition).
+  bool has_own_weight(const graph::LinearLayer& layer) const;
+
+ private:
+  const graph::Graph& graph_;
+  std::vector<std::vector<graph::NodeId>> users_;
+  std::map<std::string, std::vector<graph::NodeId>> readers_;
+};
 
 template <size_t kCount>
 bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {

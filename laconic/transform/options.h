@@ -1,24 +1,14 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 namespace laconic::transform {
 
-/// Options with the defaults of those that are absent.
-/// @throws c10::ValueError "[transform NAME] ..." for what is no object, or an unknown key (with
-/// the nearest known one).
-nlohmann::json with_defaults(const char* transform, const nlohmann::json& options,
-                             const nlohmann::json& defaults);
-
-/// One field, of its kind. @throws c10::ValueError saying what was expected.
-bool boolean_option(const char* transform, const nlohmann::json& options, const char* key);
-int64_t integer_option(const char* transform, const nlohmann::json& options, const char* key,
-                       int64_t minimum, int64_t maximum);
-double number_option(const char* transform, const nlohmann::json& options, const char* key,
-                     double minimum, double maximum);
-std::string word_option(const char* transform, const nlohmann::json& options, const char* key,
+/// One of the words. @throws c10::ValueError with the nearest one; `where` as in
+/// file/json/options.h.
+std::string word_option(const std::string& where, const nlohmann::json& options, const char* key,
                         const std::vector<std::string>& words);
 
 }  // namespace laconic::transform

@@ -19,7 +19,8 @@ std::span<const Transform> transforms() { return kTransforms; }
 
 const Transform& find_transform(const std::string& name) {
   if (const Transform* found = find_row<Transform>(kTransforms, name)) return *found;
-  TORCH_CHECK_VALUE(false, "[transform] unknown transform \"", name, "\"", suggestion(name, row_names<Transform>(kTransforms)), ".");
+  TORCH_CHECK_VALUE(false, "[transform] unknown transform \"", name, "\"",
+                    suggestion(name, row_names<Transform>(kTransforms)), ".");
 }
 
 nlohmann::json to_json(const TransformReport& report) {

@@ -38,10 +38,9 @@ bool is_one_number(const graph::Argument& argument) {
 class StreamFinder {
  public:
   explicit StreamFinder(const FloatNetwork& network)
-      : network_(network), graph_(network.graph), parent_(graph_.nodes.size()) {
+      : network_(network), graph_(network.graph), parent_(graph_.nodes.size()), readers_(graph_) {
     std::iota(parent_.begin(), parent_.end(), 0);
     for (LinearLayer& layer : graph::find_linear_layers(graph_)) layers_[layer.node] = layer;
-    readers_ = parameter_readers(graph_);
   }
 
   std::vector<Stream> find() {
@@ -87,15 +86,14 @@ class StreamFinder {
     stream_of(id).obstacles.push_back({at, reason});
   }
   bool is_read_once(const std::string& parameter) const {
-    const auto found = readers_.find(parameter);
-    return found != readers_.end() && found->second.size() == 1;
+    return readers_.of(parameter).size() == 1;
   }
 
   const FloatNetwork& network_;
   const Graph& graph_;
   std::vector<NodeId> parent_;
   std::map<NodeId, LinearLayer> layers_;
-  std::map<std::string, std::vector<NodeId>> readers_;
+  ParameterReaders readers_;
   std::map<NodeId, Stream> streams_;
 };
 
@@ -153,16 +151,16 @@ void StreamFinder::note_linear(NodeId id) {
   const Value& input = *value_at(id, 0);
   const LinearLayer& layer = found->second;
   const int64_t rows = layer.transposed ? 1 : 0;
-  const Bias bias = bias_of(graph_, layer);
+  const Bias bias = readers_.bias_of(layer);
   const auto shape = network_.parameters->describe(layer.weight_name).shape;
   if (shape.size() != 2) return note_other(id);
   add_source(id, {layer.weight_name, rows, layer.name}, shape[static_cast<size_t>(rows)]);
-  if (!has_own_weight(graph_, layer)) obstruct(id, id, "shares its weight");
+  if (!readers_.has_own_weight(layer)) obstruct(id, id, "shares its weight");
   if (!bias.is_plain) obstruct(id, id, "has a bias that is shared or computed");
   if (!bias.name.empty()) stream_of(id).sources.push_back({bias.name, 0, layer.name});
   if (node(input.node).kind == NodeKind::kQuantize) obstruct(input.node, id, "reads quantized");
   stream_of(input.node).sinks.push_back({layer.weight_name, 1 - rows, layer.name});
-  if (!has_own_weight(graph_, layer)) obstruct(input.node, id, "shares its weight");
+  if (!readers_.has_own_weight(layer)) obstruct(input.node, id, "shares its weight");
 }
 
 void StreamFinder::note_embedding(NodeId id) {

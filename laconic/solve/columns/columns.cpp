@@ -116,6 +116,30 @@ bool has_joint_scales(const QuantSpec& spec) {
          std::holds_alternative<QuantizedMinimum>(spec.zero_point);
 }
 
+void check_solvable(const char* solver, const LayerProblem& problem, const Options& options) {
+  check_problem(solver, problem);
+  check_hessian(solver, problem);
+  check_mismatch(solver, problem);
+  TORCH_CHECK_VALUE(stored_bits(problem.spec.format) <= 8, "[", solver, "] layer ", problem.name,
+                    ": expected a format of at most 8 bits, got ", describe(problem.spec.format),
+                    ". Choose fewer bits, or the solver nearest.");
+  TORCH_CHECK_VALUE(
+      std::holds_alternative<HalfEven>(problem.spec.rounding), "[", solver, "] layer ",
+      problem.name, ": ", solver, " rounds to nearest, which contradicts the rounding ",
+      part_name(problem.spec.rounding), ". Choose rounding half_even, or the solver nearest.");
+  TORCH_CHECK_VALUE(options.group_scales != GroupScales::kDuring || problem.parameters ||
+                        !has_joint_scales(problem.spec),
+                    "[", solver, "] layer ", problem.name,
+                    ": group_scales \"during\" finds one group's scale at a time, but the scales "
+                    "of ",
+                    to_string(problem.spec),
+                    " are quantized together. Set group_scales to \"before\".");
+  TORCH_CHECK_VALUE(!problem.parameters || !problem.parameters->code_scale.defined(), "[", solver,
+                    "] layer ", problem.name,
+                    ": codes and values of this quantizer have scales of their own: expected one. "
+                    "Choose a statistic scale, or the solver nearest.");
+}
+
 }  // namespace
 
 at::Tensor Layer::ordered(const at::Tensor& matrix) const {
@@ -163,33 +187,11 @@ std::function<at::Tensor(int64_t, int64_t)> feedback_of(const at::Tensor& matrix
   };
 }
 
-void check_solvable(const char* solver, const LayerProblem& problem, const Options& options) {
-  check_problem(solver, problem);
-  check_hessian(solver, problem);
-  check_mismatch(solver, problem);
-  TORCH_CHECK_VALUE(stored_bits(problem.spec.format) <= 8, "[", solver, "] layer ", problem.name,
-                    ": expected a format of at most 8 bits, got ", describe(problem.spec.format),
-                    ". Choose fewer bits, or the solver nearest.");
-  TORCH_CHECK_VALUE(
-      std::holds_alternative<HalfEven>(problem.spec.rounding), "[", solver, "] layer ",
-      problem.name, ": ", solver, " rounds to nearest, which contradicts the rounding ",
-      part_name(problem.spec.rounding), ". Choose rounding half_even, or the solver nearest.");
-  TORCH_CHECK_VALUE(options.group_scales != GroupScales::kDuring || problem.parameters ||
-                        !has_joint_scales(problem.spec),
-                    "[", solver, "] layer ", problem.name,
-                    ": group_scales \"during\" finds one group's scale at a time, but the scales "
-                    "of ",
-                    to_string(problem.spec),
-                    " are quantized together. Set group_scales to \"before\".");
-  TORCH_CHECK_VALUE(!problem.parameters || !problem.parameters->code_scale.defined(), "[", solver,
-                    "] layer ", problem.name,
-                    ": codes and values of this quantizer have scales of their own: expected one. "
-                    "Choose a statistic scale, or the solver nearest.");
-}
-
 LayerSolution solve(const char* solver, const LayerProblem& problem, const Options& options,
-                    const std::function<Recurrence(Layer&)>& method) {
+                    const std::function<Recurrence(Layer&)>& method,
+                    const std::function<LayerSolution(const LayerProblem&, const Options&)>& live) {
   check_solvable(solver, problem, options);
+  if (options.group_scales == GroupScales::kLive) return live(problem, options);
   Layer layer{.solver = solver,
               .problem = problem,
               .weight = problem.weight,

@@ -50,12 +50,12 @@ kernel::ReverseCholesky factorize(Layer& layer, double damping, double unit,
 void follow(at::Tensor& panels, const at::Tensor& feedback, const at::Tensor& pivots);
 
 /// Checks the problem, finds scales and rounds all columns by the method's recurrence.
+/// @param live  what GroupScales::kLive runs instead: no recurrence knows weights that round anew.
 /// @throws c10::ValueError naming the solver and the layer.
-LayerSolution solve(const char* solver, const LayerProblem& problem, const Options& options,
-                    const std::function<Recurrence(Layer&)>& method);
-
-/// What `solve` checks first.
-void check_solvable(const char* solver, const LayerProblem& problem, const Options& options);
+LayerSolution solve(
+    const char* solver, const LayerProblem& problem, const Options& options,
+    const std::function<Recurrence(Layer&)>& method,
+    const std::function<LayerSolution(const LayerProblem&, const Options&)>& live = {});
 
 /// F as a whole in blocks of columns, for methods that have it as a matrix [in, in].
 std::function<at::Tensor(int64_t, int64_t)> feedback_of(const at::Tensor& matrix);

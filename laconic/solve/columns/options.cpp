@@ -2,11 +2,10 @@
 
 #include <c10/util/Exception.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "laconic/base/text.h"
-#include "laconic/solve/problem.h"
+#include "laconic/file/json/options.h"
 
 namespace laconic::columns {
 namespace {
@@ -29,21 +28,6 @@ GroupScales parse_group_scales(const OptionRules& rules, const nlohmann::json& v
                     suggestion(word, words), ".");
 }
 
-int64_t parse_whole(const OptionRules& rules, const char* key, const nlohmann::json& value,
-                    int64_t low, int64_t high) {
-  TORCH_CHECK_VALUE(
-      value.is_number_integer() && value.get<int64_t>() >= low && value.get<int64_t>() <= high, "[",
-      rules.solver, "] ", key, ": expected a whole number from ", low, " to ", high, ", got ",
-      value.dump(), ".");
-  return value.get<int64_t>();
-}
-
-bool parse_flag(const OptionRules& rules, const char* key, const nlohmann::json& value) {
-  TORCH_CHECK_VALUE(value.is_boolean(), "[", rules.solver, "] ", key,
-                    ": expected true or false, got ", value.dump(), ".");
-  return value.get<bool>();
-}
-
 std::optional<Accumulator> parse_accumulator(const OptionRules& rules,
                                              const nlohmann::json& options) {
   const bool has_bits = options.contains("accumulator_bits") && options["accumulator_bits"] != 0;
@@ -53,10 +37,9 @@ std::optional<Accumulator> parse_accumulator(const OptionRules& rules,
                     "tile's sum may take. Set accumulator_bits.");
   if (!has_bits) return std::nullopt;
   Accumulator found;
-  found.bits = parse_whole(rules, "accumulator_bits", options["accumulator_bits"], 2, 32);
+  found.bits = integer_option(rules.solver, options, "accumulator_bits", 2, 32);
   if (has_tile)
-    found.tile =
-        parse_whole(rules, "accumulator_tile", options["accumulator_tile"], 0, int64_t{1} << 30);
+    found.tile = integer_option(rules.solver, options, "accumulator_tile", 0, int64_t{1} << 30);
   return found;
 }
 
@@ -70,22 +53,14 @@ std::vector<std::string> known_names(const OptionRules& rules) {
 
 }  // namespace
 
-double parse_number(const char* solver, const char* key, const nlohmann::json& value, double low,
-                    double high) {
-  TORCH_CHECK_VALUE(value.is_number() && value.get<double>() >= low && value.get<double>() <= high,
-                    "[", solver, "] ", key, ": expected a number from ", low, " to ", high,
-                    ", got ", value.dump(), ".");
-  return value.get<double>();
-}
-
 Options parse(const OptionRules& rules, const nlohmann::json& options, Options parsed) {
   check_option_names(rules.solver, options, known_names(rules));
   if (options.contains("damping"))
-    parsed.damping = parse_number(rules.solver, "damping", options["damping"], 0, 1e6);
+    parsed.damping = number_option(rules.solver, options, "damping", 0, 1e6);
   if (options.contains("block_size"))
-    parsed.block_size = parse_whole(rules, "block_size", options["block_size"], 1, 65536);
+    parsed.block_size = integer_option(rules.solver, options, "block_size", 1, 65536);
   if (options.contains("activation_order"))
-    parsed.activation_order = parse_flag(rules, "activation_order", options["activation_order"]);
+    parsed.activation_order = boolean_option(rules.solver, options, "activation_order");
   if (options.contains("group_scales"))
     parsed.group_scales = parse_group_scales(rules, options["group_scales"]);
   if (const auto accumulator = parse_accumulator(rules, options)) parsed.accumulator = accumulator;

@@ -14,7 +14,7 @@ enum class GroupScales {
   kBefore,  ///< from the float weights, before any update
   kDuring,  ///< at each group's first column, from the weights as they are then
   kLive,    ///< anew at each column, from weights of which some are rounded already; for
-            ///< comparisons (GPTQ alone): slow and worse
+            ///< comparisons: slow and worse
 };
 
 /// Codes such that the dot product of a tile of inputs with a row never leaves its accumulator,
@@ -48,9 +48,5 @@ Options parse(const OptionRules& rules, const nlohmann::json& options, Options d
 
 /// The options as `parse` reads them, without those of the solver's own.
 nlohmann::json to_json(const OptionRules& rules, const Options& options);
-
-/// A number in [low, high]. @throws c10::ValueError naming solver and option.
-double parse_number(const char* solver, const char* key, const nlohmann::json& value, double low,
-                    double high);
 
 }  // namespace laconic::columns

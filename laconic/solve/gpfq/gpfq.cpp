@@ -17,22 +17,21 @@ columns::OptionRules option_rules() {
 }  // namespace
 
 LayerSolution solve(const LayerProblem& problem, const GpfqOptions& options) {
-  if (options.group_scales == columns::GroupScales::kLive) {
-    columns::check_solvable("gpfq", problem, options);
-    return solve_reference(problem, options);
-  }
-  return columns::solve("gpfq", problem, options, [&](columns::Layer& layer) {
-    const at::Tensor diagonal =
-        layer.diagonal.index_select(0, layer.order).to(at::kFloat).unsqueeze(0);
-    const at::Tensor H = layer.ordered(problem.hessian.to(at::kFloat));
-    columns::Recurrence recurrence{{}, columns::feedback_of(H.triu(1) / diagonal)};
-    if (problem.mismatch.defined()) {
-      const at::Tensor D = layer.ordered(problem.mismatch.t()).triu() / diagonal;
-      recurrence.base = kernel::multiply_panels(layer.panels(), D, /*upper=*/true) +
-                        kernel::to_panels(layer.weight, layer.order);
-    }
-    return recurrence;
-  });
+  return columns::solve(
+      "gpfq", problem, options,
+      [&](columns::Layer& layer) {
+        const at::Tensor diagonal =
+            layer.diagonal.index_select(0, layer.order).to(at::kFloat).unsqueeze(0);
+        const at::Tensor H = layer.ordered(problem.hessian.to(at::kFloat));
+        columns::Recurrence recurrence{{}, columns::feedback_of(H.triu(1) / diagonal)};
+        if (problem.mismatch.defined()) {
+          const at::Tensor D = layer.ordered(problem.mismatch.t()).triu() / diagonal;
+          recurrence.base = kernel::multiply_panels(layer.panels(), D, /*upper=*/true) +
+                            kernel::to_panels(layer.weight, layer.order);
+        }
+        return recurrence;
+      },
+      solve_reference);
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {

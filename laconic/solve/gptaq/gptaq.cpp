@@ -1,7 +1,6 @@
 #include "laconic/solve/gptaq/gptaq.h"
 
-#include <nlohmann/json.hpp>
-
+#include "laconic/file/json/options.h"
 #include "laconic/kernel/panel_matrix.h"
 #include "laconic/kernel/panels.h"
 #include "laconic/solve/columns/columns.h"
@@ -13,8 +12,7 @@ columns::OptionRules option_rules() { return {.solver = "gptaq", .more = {"alpha
 
 GptaqOptions parse_options(const nlohmann::json& options) {
   GptaqOptions parsed{columns::parse(option_rules(), options, {})};
-  if (options.contains("alpha"))
-    parsed.alpha = columns::parse_number("gptaq", "alpha", options["alpha"], 0, 1);
+  if (options.contains("alpha")) parsed.alpha = number_option("gptaq", options, "alpha", 0, 1);
   return parsed;
 }
 

@@ -13,17 +13,16 @@ columns::OptionRules option_rules() { return {.solver = "gptq", .has_live_scales
 }  // namespace
 
 LayerSolution solve(const LayerProblem& problem, const GptqOptions& options) {
-  if (options.group_scales == GroupScales::kLive) {
-    columns::check_solvable("gptq", problem, options);
-    return solve_reference(problem, options);
-  }
-  return columns::solve("gptq", problem, options, [&](columns::Layer& layer) {
-    const auto factor =
-        columns::factorize(layer, options.damping, layer.diagonal.mean().item<double>());
-    return columns::Recurrence{{}, [factor](int64_t begin, int64_t end) {
-                                 return kernel::feedback_columns(factor, begin, end);
-                               }};
-  });
+  return columns::solve(
+      "gptq", problem, options,
+      [&](columns::Layer& layer) {
+        const auto factor =
+            columns::factorize(layer, options.damping, layer.diagonal.mean().item<double>());
+        return columns::Recurrence{{}, [factor](int64_t begin, int64_t end) {
+                                     return kernel::feedback_columns(factor, begin, end);
+                                   }};
+      },
+      solve_reference);
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {

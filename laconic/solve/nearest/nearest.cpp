@@ -1,7 +1,6 @@
 #include "laconic/solve/nearest/nearest.h"
 
-#include <nlohmann/json.hpp>
-
+#include "laconic/file/json/options.h"
 #include "laconic/solve/problem.h"
 
 namespace laconic::nearest {

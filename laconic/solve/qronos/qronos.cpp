@@ -47,19 +47,18 @@ double largest_eigenvalue(const at::Tensor& hessian) {
 }
 
 LayerSolution solve(const LayerProblem& problem, const QronosOptions& options) {
-  if (options.group_scales == columns::GroupScales::kLive) {
-    columns::check_solvable("qronos", problem, options);
-    return solve_reference(problem, options);
-  }
-  return columns::solve("qronos", problem, options, [&](columns::Layer& layer) {
-    const double unit = largest_eigenvalue(problem.hessian);
-    // Damping is small beside what single precision loses.
-    const auto factor = columns::factorize(layer, options.damping, unit, at::kDouble);
-    const at::Tensor F = kernel::feedback_columns(factor, 0, factor.size);
-    columns::Recurrence recurrence{{}, columns::feedback_of(F)};
-    if (problem.mismatch.defined()) recurrence.base = following_base(layer, factor, F);
-    return recurrence;
-  });
+  return columns::solve(
+      "qronos", problem, options,
+      [&](columns::Layer& layer) {
+        const double unit = largest_eigenvalue(problem.hessian);
+        // Damping is small beside what single precision loses.
+        const auto factor = columns::factorize(layer, options.damping, unit, at::kDouble);
+        const at::Tensor F = kernel::feedback_columns(factor, 0, factor.size);
+        columns::Recurrence recurrence{{}, columns::feedback_of(F)};
+        if (problem.mismatch.defined()) recurrence.base = following_base(layer, factor, F);
+        return recurrence;
+      },
+      solve_reference);
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "laconic/file/json/options.h"
 #include "laconic/graph/rewrite.h"
-#include "laconic/transform/options.h"
 #include "laconic/transform/streams.h"
 
 namespace laconic::transform {
@@ -32,11 +32,11 @@ bool is_layer_norm(const graph::Node& node) { return node.target == "aten::layer
 
 class Folder {
  public:
-  Folder(FloatNetwork& network, TransformReport& report) : network_(network), report_(report) {
+  Folder(FloatNetwork& network, TransformReport& report)
+      : network_(network), report_(report), readers_(network.graph) {
     for (const LinearLayer& layer : graph::find_linear_layers(network.graph))
       layers_[layer.node] = layer;
     users_ = graph::users(network.graph);
-    readers_ = parameter_readers(network.graph);
   }
 
   void run() {
@@ -66,14 +66,14 @@ class Folder {
     return std::nullopt;
   }
   bool is_read_once(const std::string& name) const {
-    return name.empty() || readers_.at(name).size() == 1;
+    return name.empty() || readers_.of(name).size() == 1;
   }
 
   FloatNetwork& network_;
   TransformReport& report_;
+  ParameterReaders readers_;
   std::map<NodeId, LinearLayer> layers_;
   std::vector<std::vector<NodeId>> users_;
-  std::map<std::string, std::vector<NodeId>> readers_;
   Changes changes_;
   std::map<NodeId, graph::Insertion> insertions_;
   int folded_ = 0, biases_ = 0;
@@ -93,9 +93,9 @@ std::optional<Fold> Folder::plan(NodeId id) {
         layer == layers_.end() ? nullptr : std::get_if<Value>(&graph.at(user).arguments[0].data);
     if (input == nullptr || input->node != id)
       return leave(id, graph::describe(graph, user) + " reads it and is no linear layer.");
-    if (!has_own_weight(graph, layer->second))
+    if (!readers_.has_own_weight(layer->second))
       return leave(id, layer->second.name + " shares its weight.");
-    if (!fold.bias.empty() && !bias_of(graph, layer->second).is_plain)
+    if (!fold.bias.empty() && !readers_.bias_of(layer->second).is_plain)
       return leave(id, layer->second.name + " has a bias that is shared or computed.");
     fold.layers.push_back(layer->second);
   }
@@ -117,7 +117,7 @@ void Folder::fold_gain(const Fold& fold, const LinearLayer& layer) {
 /// The layer's bias and W b, with the weight before the gain is in it.
 void Folder::fold_bias(const Fold& fold, const LinearLayer& layer) {
   const std::string weight = layer.weight_name, shift = fold.bias;
-  const std::string old = bias_of(network_.graph, layer).name;
+  const std::string old = readers_.bias_of(layer).name;
   const std::string name = old.empty() ? layer.name + ".bias" : old;
   const bool transposed = layer.transposed;
   const auto described = network_.parameters->describe(weight);
@@ -236,7 +236,7 @@ TransformReport fold_norms(FloatNetwork& network, const nlohmann::json& options)
 }
 
 void check_fold_norms(const nlohmann::json& options) {
-  with_defaults("fold_norms", options, fold_norms_defaults());
+  check_option_names("transform fold_norms", options, {});
 }
 
 nlohmann::json fold_norms_defaults() { return nlohmann::json::object(); }

@@ -35,7 +35,7 @@ std::optional<size_t> mixed_argument(const Node& node) {
 class HeadFinder {
  public:
   explicit HeadFinder(const FloatNetwork& network)
-      : network_(network), graph_(network.graph), walk_(graph_) {
+      : network_(network), graph_(network.graph), walk_(graph_), readers_(graph_) {
     for (LinearLayer& layer : graph::find_linear_layers(graph_)) {
       outputs_[layer.node] = size_of(layer, layer.transposed ? 1 : 0);
       layers_[layer.node] = std::move(layer);
@@ -61,6 +61,7 @@ class HeadFinder {
   const FloatNetwork& network_;
   const Graph& graph_;
   LayoutWalk walk_;
+  ParameterReaders readers_;
   std::map<NodeId, LinearLayer> layers_;
   std::map<NodeId, int64_t> outputs_;
   std::map<NodeId, HeadRegion> regions_;
@@ -112,8 +113,8 @@ void HeadFinder::note_sources(NodeId id) {
       if (std::any_of(row, row + rows.numel(), [&](int64_t r) { return own.contains(r); }))
         region.obstacle = graph::describe(graph_, other.user) + " reads the values too";
     }
-    if (!has_own_weight(graph_, layer)) region.obstacle = layer.name + " shares its weight";
-    const Bias bias = bias_of(graph_, layer);
+    if (!readers_.has_own_weight(layer)) region.obstacle = layer.name + " shares its weight";
+    const Bias bias = readers_.bias_of(layer);
     if (!bias.is_plain) region.obstacle = layer.name + " has a bias that is shared or computed";
     const auto index = at::tensor(flat, at::kLong).reshape({-1, region.size});
     region.sources.push_back({{layer.weight_name, layer.transposed ? 1 : 0, layer.name}, index});
@@ -137,7 +138,7 @@ void HeadFinder::add_sink(HeadRegion& region, NodeId user, size_t argument,
     region.obstacle = layer.name + " reads the heads in a form that is not understood";
     return;
   }
-  if (!has_own_weight(graph_, layer)) region.obstacle = layer.name + " shares its weight";
+  if (!readers_.has_own_weight(layer)) region.obstacle = layer.name + " shares its weight";
   region.sinks.push_back(
       {{layer.weight_name, dim, layer.name}, order.argsort().reshape({-1, region.size})});
 }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "laconic/file/json/options.h"
 #include "laconic/graph/rewrite.h"
 #include "laconic/kernel/hadamard.h"
 #include "laconic/transform/options.h"
@@ -20,7 +21,7 @@ using graph::LinearLayer;
 using graph::NodeId;
 using graph::Value;
 
-constexpr const char* kName = "rotate";
+constexpr const char* kWhere = "transform rotate";
 constexpr int64_t kLargestBlock = 1 << 20;
 
 struct RotateOptions {
@@ -31,14 +32,14 @@ struct RotateOptions {
 };
 
 RotateOptions read_options(const nlohmann::json& given) {
-  const auto options = with_defaults(kName, given, rotate_defaults());
-  return {word_option(kName, options, "residual", kMatrixWords),
-          word_option(kName, options, "heads", kMatrixWords),
-          boolean_option(kName, options, "online"),
-          boolean_option(kName, options, "keys"),
-          integer_option(kName, options, "block_size", 0, kLargestBlock),
+  const auto options = with_defaults(kWhere, given, rotate_defaults());
+  return {word_option(kWhere, options, "residual", kMatrixWords),
+          word_option(kWhere, options, "heads", kMatrixWords),
+          boolean_option(kWhere, options, "online"),
+          boolean_option(kWhere, options, "keys"),
+          integer_option(kWhere, options, "block_size", 0, kLargestBlock),
           static_cast<uint64_t>(
-              integer_option(kName, options, "seed", 0, std::numeric_limits<int64_t>::max()))};
+              integer_option(kWhere, options, "seed", 0, std::numeric_limits<int64_t>::max()))};
 }
 
 class Rotator {
@@ -155,6 +156,7 @@ void Rotator::rotate_heads() {
 /// Layers whose input nothing rotated; not the head, whose result is the network's.
 std::vector<LinearLayer> Rotator::orphans() {
   const graph::Node& output = network_.graph.at(network_.graph.output());
+  const ParameterReaders readers(network_.graph);
   std::vector<LinearLayer> found;
   for (LinearLayer& layer : graph::find_linear_layers(network_.graph)) {
     const auto* result = std::get_if<Value>(&output.arguments.at(0).data);
@@ -162,7 +164,7 @@ std::vector<LinearLayer> Rotator::orphans() {
     if (is_head || rotated_.contains(layer.weight_name)) continue;
     const int64_t width =
         network_.parameters->describe(layer.weight_name).shape.at(layer.transposed ? 0 : 1);
-    if (!has_own_weight(network_.graph, layer)) {
+    if (!readers.has_own_weight(layer)) {
       report_.fallbacks.push_back(layer.name + " stays as it is: it shares its weight.");
     } else if (!kernel::hadamard_order(width)) {
       report_.fallbacks.push_back(layer.name + " stays as it is: no Hadamard matrix of order " +
@@ -247,7 +249,7 @@ void Rotator::rotate_keys() {
 
 TransformReport rotate(FloatNetwork& network, const nlohmann::json& options) {
   const RotateOptions read = read_options(options);
-  TransformReport report{kName, {}, {}};
+  TransformReport report{"rotate", {}, {}};
   Rotator rotator(network, read, report);
   if (read.residual != "none") {
     for (const std::string& layer : untie(network))
