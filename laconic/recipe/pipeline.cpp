@@ -59,6 +59,13 @@ void check_places(const QuantizeJob& job, const Parts& parts) {
   }
 }
 
+/// The first transform that looks at the calibration text; empty when none does.
+std::string transform_with_windows(const Recipe& recipe, const Parts& parts) {
+  for (const TransformStep& step : recipe.transforms)
+    if (find_transform(parts, step.name).needs_windows) return step.name;
+  return "";
+}
+
 std::string what_calibrates(const QuantizationPlan& plan) {
   for (const LayerPlan& layer : plan.layers) {
     if (layer.needs_hessian) return "the solver " + plan.rules.at(layer.layer.name)->solver;
@@ -67,14 +74,14 @@ std::string what_calibrates(const QuantizationPlan& plan) {
 }
 
 CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& model,
-                                 const QuantizationPlan& plan) {
-  if (!plan.needs_calibration) {
+                                 const QuantizationPlan& plan, const std::string& transform) {
+  if (!plan.needs_calibration && transform.empty()) {
     CalibrationData none;
     none.windows = at::empty({0, 0}, at::kLong);
     return none;
   }
   TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": ",
-                    what_calibrates(plan),
+                    transform.empty() ? what_calibrates(plan) : "the transform " + transform,
                     " calibrates on a text: give one with --calibration FILE.");
   const auto& wanted = job.recipe.calibration;
   CalibrationOptions options{wanted.windows, wanted.length, wanted.seed, wanted.field};
@@ -141,14 +148,20 @@ nlohmann::json manifest_of(const QuantizeJob& job, const Preparation& ready,
 Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   Preparation ready;
   ready.model = load_language_model(job.model, {.resident = false});
+  // Twice: faults of patterns before the transforms' work, and nodes as they are after it.
+  ready.plan = plan_quantization(job.recipe, ready.model, parts);
+  const std::string transform = transform_with_windows(job.recipe, parts);
+  ready.calibration = read_calibration(job, ready.model, ready.plan, transform);
+  transform::TransformContext context{ready.calibration.windows, {}};
+  for (const NativeLayer& layer : ready.plan.outcome) context.weights[layer.name] = layer.weight;
   for (const TransformStep& step : job.recipe.transforms)
     ready.transforms.push_back(
-        transform_model(ready.model, find_transform(parts, step.name), step.options));
+        transform_model(ready.model, find_transform(parts, step.name), step.options, context));
   ready.plan = plan_quantization(job.recipe, ready.model, parts);
+  ready.plan.needs_calibration = ready.plan.needs_calibration || !transform.empty();
   for (const std::string& format : job.exports)
     check_exportable(find_exporter(parts, format), ready.model.config, ready.plan.outcome,
                      ready.model.graph_changes);
-  ready.calibration = read_calibration(job, ready.model, ready.plan);
   return ready;
 }
 

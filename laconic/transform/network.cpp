@@ -96,6 +96,18 @@ bool ParameterReaders::has_own_weight(const LinearLayer& layer) const {
   return !layer.transposed || users_.at(static_cast<size_t>(readers.front())).size() == 1;
 }
 
+void redirect_after(Graph& graph, const Value& from, const Value& to) {
+  const std::function<void(graph::Argument&)> redirect = [&](graph::Argument& argument) {
+    if (auto* value = std::get_if<Value>(&argument.data); value != nullptr && *value == from)
+      argument = to;
+    if (auto* list = std::get_if<graph::ArgumentList>(&argument.data))
+      std::for_each(list->begin(), list->end(), redirect);
+  };
+  for (NodeId id = to.node + 1; id < graph.size(); ++id)
+    for (graph::Argument& argument : graph.nodes[static_cast<size_t>(id)].arguments)
+      redirect(argument);
+}
+
 std::vector<std::string> untie(FloatNetwork& network) {
   std::vector<std::string> done;
   Changes changes;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -16,14 +18,22 @@
 
 namespace laconic::transform {
 
+/// What is known of the job beside the network.
+struct TransformContext {
+  at::Tensor windows = {};  ///< [n, length] int64 ids of the calibration text
+  std::map<std::string, QuantSpec> weights =
+      {};  ///< by layer: what its weight will be quantized by
+};
+
 /// A network that is rewritten: a graph and where its numbers come from.
 struct FloatNetwork {
   graph::Graph graph;
   std::shared_ptr<const graph::Parameters> parameters;
   std::set<std::string> changed = {};  ///< parameters that are other than at first, or new
   std::vector<std::string> graph_changes =
-      {};               ///< transforms after which a file must hold the graph
-  bool untied = false;  ///< a head got a weight of its own
+      {};                         ///< transforms after which a file must hold the graph
+  bool untied = false;            ///< a head got a weight of its own
+  TransformContext context = {};  ///< for transforms that look at it
 };
 
 /// How a parameter comes from those below: a pure function, called whenever the parameter is read,
@@ -67,6 +77,9 @@ template <size_t kCount>
 bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
+
+/// Every node behind `to` that uses `from` uses `to` instead; `to` itself may use it.
+void redirect_after(graph::Graph& graph, const graph::Value& from, const graph::Value& to);
 
 /// Every linear layer whose weight an embedding reads too gets a copy of its own, named
 /// LAYER.weight. Returns the layers' names.

@@ -4,14 +4,19 @@
 
 #include "laconic/base/table.h"
 #include "laconic/base/text.h"
+#include "laconic/transform/awq/awq.h"
 #include "laconic/transform/fold_norms/fold_norms.h"
+#include "laconic/transform/low_rank/low_rank.h"
+#include "laconic/transform/magr/magr.h"
 #include "laconic/transform/rotate/rotate.h"
+#include "laconic/transform/smooth/smooth.h"
 #include "laconic/transform/transform.h"
 
 namespace laconic {
 namespace {
 
-constexpr Transform kTransforms[] = {transform::kFoldNorms, transform::kRotate};
+constexpr Transform kTransforms[] = {transform::kAwq,  transform::kFoldNorms, transform::kLowRank,
+                                     transform::kMagr, transform::kRotate,    transform::kSmooth};
 
 }  // namespace
 
@@ -28,10 +33,12 @@ nlohmann::json to_json(const TransformReport& report) {
 }
 
 TransformReport transform_model(LanguageModel& model, const Transform& transform,
-                                const nlohmann::json& options) {
+                                const nlohmann::json& options,
+                                const transform::TransformContext& context) {
   transform.check_options(options);
   transform::FloatNetwork network{model.graph, model.parameters, model.changed,
                                   model.graph_changes};
+  network.context = context;
   TransformReport report = transform.apply(network, options);
   network.graph.check();
   model.graph = std::move(network.graph);

@@ -33,6 +33,7 @@ struct Transform {
   void (*check_options)(const nlohmann::json& options);
   /// Names of the options with defaults, as JSON.
   nlohmann::json (*default_options)();
+  bool needs_windows = false;  ///< looks at what the network does on calibration windows
 };
 
 std::span<const Transform> transforms();
@@ -41,7 +42,9 @@ const Transform& find_transform(const std::string& name);
 
 /// Applies a transform to a model: graph, parameters, layers, blocks; a head that was tied gets
 /// tie_word_embeddings false in `config`.
+/// @param context  what a transform with `needs_windows` looks at.
 TransformReport transform_model(LanguageModel& model, const Transform& transform,
-                                const nlohmann::json& options);
+                                const nlohmann::json& options,
+                                const transform::TransformContext& context = {});
 
 }  // namespace laconic

@@ -36,6 +36,7 @@ GPTQ = ["--calibration", CALIBRATION, "--set", "calibration.windows=4", "--set",
 RECIPES = {  # name -> options
     "w8a16": [], "w4a16": [], "w4a16-g128": GROUP, "w3a16-g128": GROUP, "w8a8-dynamic": [], "w8a8-static": GPTQ,
     "w4a16-gptq": GPTQ, "w4a16-g128-gptq": GROUP + GPTQ, "w3a16-g64-gptq": GROUP + GPTQ,
+    "w8a8-smoothquant": GPTQ, "w4a16-g128-awq": GROUP + GPTQ, "w3a16-g64-magr-gptq": GROUP + GPTQ,
     "gguf-q4_0": [], "gguf-q4_1": [], "gguf-q8_0": [], "gguf-q4_0-gptq": GPTQ,
 }
 GGUF_TYPES = {"gguf-q4_0": "Q4_0", "gguf-q4_0-gptq": "Q4_0", "gguf-q4_1": "Q4_1", "gguf-q8_0": "Q8_0"}

@@ -74,6 +74,42 @@ TEST(Pipeline, MergedRotationGivesADirectoryOfTheArchitectureThatExports) {
   EXPECT_EQ(manifest["report"]["transforms"].size(), 2u);
 }
 
+TEST(Pipeline, TransformThatLooksAtTextNeedsOneAndUsesIt) {
+  const TemporaryDirectory directory;
+  QuantizeJob job{.model = repository() / "assets/tiny-lm",
+                  .recipe = load_recipe("w8a8-smoothquant"),
+                  .out = directory / "q"};
+  testing::expect_error<c10::ValueError>([&] { run_quantize(job); },
+                                         {"the transform smooth", "--calibration"});
+  job.calibration = repository() / "assets/text/calibration.txt";
+  job.recipe.calibration.windows = 2;
+  job.recipe.calibration.length = 64;
+  const auto outcome = run_quantize(job);
+  EXPECT_EQ(outcome.offsets.size(), 2u);
+  EXPECT_LT(logits_error(directory / "q"), 0.05);
+}
+
+TEST(Pipeline, EveryPresetThatLooksAtTextGivesAModelThatStillWorks) {
+  for (const auto& [preset, largest] : std::map<std::string, double>{
+           {"w4a16-g128-awq", 0.3}, {"w3a16-g64-magr-gptq", 0.6}, {"w4a4-g64-svdquant", 0.5}}) {
+    SCOPED_TRACE(preset);
+    const TemporaryDirectory directory;
+    QuantizeJob job{.model = repository() / "assets/tiny-lm",
+                    .recipe = load_recipe(preset),
+                    .out = directory / "q"};
+    job.calibration = repository() / "assets/text/calibration.txt";
+    job.recipe.calibration.windows = 4;
+    job.recipe.calibration.length = 64;
+    for (TransformStep& step : job.recipe.transforms)
+      if (step.options.contains("iterations")) step.options["iterations"] = 1;
+    run_quantize(job);
+    EXPECT_LT(logits_error(directory / "q"), largest);
+    const auto manifest = read_json_file(directory / "q" / "laconic.json");
+    EXPECT_EQ(manifest.contains("graph"), preset == "w4a4-g64-svdquant");
+    EXPECT_FALSE(manifest["report"]["transforms"].empty());
+  }
+}
+
 TEST(Pipeline, OnlineRotationKeepsItsGraphAndIsRefusedByExporters) {
   const TemporaryDirectory directory;
   QuantizeJob job{.model = repository() / "assets/tiny-lm",

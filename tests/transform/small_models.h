@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <fstream>
 #include <map>
@@ -54,9 +55,46 @@ inline std::map<std::string, nlohmann::json> small_configs() {
   return configs;
 }
 
+/// Those with more norms, layers that are several in one, or mixtures of experts.
+inline std::map<std::string, nlohmann::json> newer_configs() {
+  std::map<std::string, nlohmann::json> configs;
+  for (const char* name : {"Phi3ForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM",
+                           "MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}) {
+    configs[name] = small_decoder();
+    configs[name]["architectures"] = {name};
+    configs[name]["tie_word_embeddings"] = false;
+  }
+  for (const char* name : {"Gemma2ForCausalLM", "Gemma3ForCausalLM"}) {
+    configs[name]["head_dim"] = 12;
+    configs[name]["hidden_activation"] = "gelu_pytorch_tanh";
+    configs[name].erase("hidden_act");
+  }
+  for (const char* name : {"MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}) {
+    configs[name]["num_experts_per_tok"] = 2;
+    configs[name]["moe_intermediate_size"] = 40;
+    configs[name]["shared_expert_intermediate_size"] = 40;
+    configs[name][name[0] == 'M' ? "num_local_experts" : "num_experts"] = 3;
+  }
+  return configs;
+}
+
+/// All of them.
+inline std::map<std::string, nlohmann::json> every_config() {
+  auto configs = small_configs();
+  configs.merge(newer_configs());
+  return configs;
+}
+
+/// Token ids in place of a calibration text.
+inline at::Tensor small_windows() {
+  at::manual_seed(11);
+  return at::randint(0, 97, {6, 16}, at::kLong);
+}
+
 /// A checkpoint of random numbers; gains of norms and biases are far from 1 and 0.
 inline LanguageModel small_model(const std::filesystem::path& directory,
                                  const nlohmann::json& json) {
+  at::set_num_threads(1);  // more wait for each other longer than they compute
   const model::Config config(json, "small");
   const model::Network network(config, model::find_architecture(config));
   at::manual_seed(3);
@@ -79,6 +117,14 @@ inline at::Tensor logits_of(const graph::Graph& graph, const graph::Parameters& 
 }
 inline at::Tensor logits_of(const LanguageModel& model) {
   return logits_of(model.graph, *model.parameters);
+}
+
+/// Windows, and one quantizer for every layer of the blocks.
+inline transform::TransformContext context_of(const LanguageModel& model, const QuantSpec& spec) {
+  transform::TransformContext context{small_windows(), {}};
+  for (const auto& layer : model.layers)
+    if (layer.node < model.blocks.back().end) context.weights[layer.name] = spec;
+  return context;
 }
 
 /// Largest difference, relative to the largest number.

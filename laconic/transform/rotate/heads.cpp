@@ -23,15 +23,6 @@ bool has_queries(const Node& node) {
   return node.target == "laconic::attention" || node.target == "aten::scaled_dot_product_attention";
 }
 
-/// Which argument is mixed over positions; nothing for a node that does no such thing.
-std::optional<size_t> mixed_argument(const Node& node) {
-  if (node.kind != NodeKind::kCall) return std::nullopt;
-  if (has_queries(node)) return 2;
-  const bool is_product = node.target == "aten::matmul" || node.target == "aten::bmm";
-  if (is_product && std::holds_alternative<Value>(node.arguments[0].data)) return 1;
-  return std::nullopt;
-}
-
 class HeadFinder {
  public:
   explicit HeadFinder(const FloatNetwork& network)
@@ -43,6 +34,7 @@ class HeadFinder {
   }
 
   std::map<NodeId, std::vector<int64_t>> query_shapes() const;
+  std::set<NodeId> score_layers() const;
   std::vector<HeadRegion> find();
 
  private:
@@ -78,6 +70,18 @@ std::map<NodeId, std::vector<int64_t>> HeadFinder::query_shapes() const {
         },
         /*through_maps=*/true);
   return shapes;
+}
+
+std::set<NodeId> HeadFinder::score_layers() const {
+  std::set<NodeId> found;
+  for (const auto& [id, layer] : layers_)
+    walk_.walk(
+        {id, 0}, start(id),
+        [&, id = id](NodeId user, size_t argument, const at::Tensor&) {
+          if (argument < 2 && has_queries(graph_.at(user))) found.insert(id);
+        },
+        /*through_maps=*/true);
+  return found;
 }
 
 /// The runs of one layer's rows that each attention mixes, with no other use of those rows.
@@ -174,13 +178,29 @@ std::vector<HeadRegion> HeadFinder::find() {
 
 }  // namespace
 
+std::optional<size_t> mixed_argument(const Node& node) {
+  if (node.kind != NodeKind::kCall) return std::nullopt;
+  if (has_queries(node)) return 2;
+  const bool is_product = node.target == "aten::matmul" || node.target == "aten::bmm";
+  if (is_product && std::holds_alternative<Value>(node.arguments[0].data)) return 1;
+  return std::nullopt;
+}
+
 std::vector<HeadRegion> find_heads(const FloatNetwork& network) {
   return HeadFinder(network).find();
 }
 
+std::map<NodeId, std::vector<int64_t>> find_query_shapes(const FloatNetwork& network) {
+  return HeadFinder(network).query_shapes();
+}
+
+std::set<NodeId> find_score_layers(const FloatNetwork& network) {
+  return HeadFinder(network).score_layers();
+}
+
 std::map<NodeId, int64_t> find_query_sizes(const FloatNetwork& network) {
   std::map<NodeId, int64_t> sizes;
-  for (const auto& [id, shape] : HeadFinder(network).query_shapes()) sizes[id] = shape.back();
+  for (const auto& [id, shape] : find_query_shapes(network)) sizes[id] = shape.back();
   return sizes;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,11 +20,20 @@ struct HeadRegion {
   std::string obstacle;  ///< why it cannot be rotated; empty when it can
 };
 
+/// Which argument of a node is mixed over positions (values of attention of either operator, or of
+/// a product of probabilities and values); nothing for a node that does no such thing.
+std::optional<size_t> mixed_argument(const graph::Node& node);
+
 /// One for each node that mixes values over positions (attention of either operator, or a product
 /// of probabilities and values).
 std::vector<HeadRegion> find_heads(const FloatNetwork& network);
 
-/// Features of a query for each attention node with queries and keys, where they can be told.
+/// Shape of the queries, for batch 1 and length 1, for each attention node with queries and keys,
+/// where it can be told; and their features alone.
+std::map<graph::NodeId, std::vector<int64_t>> find_query_shapes(const FloatNetwork& network);
 std::map<graph::NodeId, int64_t> find_query_sizes(const FloatNetwork& network);
+
+/// Linear layers whose results are queries or keys of attention (or hold them).
+std::set<graph::NodeId> find_score_layers(const FloatNetwork& network);
 
 }  // namespace laconic::transform

@@ -1,0 +1,136 @@
+#include "laconic/transform/low_rank/low_rank.h"
+
+#include <ATen/ops/linalg_svd.h>
+
+#include <array>
+#include <cstdio>
+#include <limits>
+
+#include "laconic/file/json/options.h"
+#include "laconic/graph/rewrite.h"
+#include "laconic/quant/quantizer/quantize.h"
+
+namespace laconic::transform {
+namespace {
+
+using graph::LinearLayer;
+using graph::NodeKind;
+using graph::Value;
+
+constexpr const char* kLowRankWhere = "transform low_rank";
+
+struct LowRankOptions {
+  int64_t rank = 0, iterations = 0;
+};
+
+LowRankOptions read_low_rank(const nlohmann::json& given) {
+  const auto options = with_defaults(kLowRankWhere, given, low_rank_defaults());
+  return {integer_option(kLowRankWhere, options, "rank", 1, 1 << 20),
+          integer_option(kLowRankWhere, options, "iterations", 1, 10000)};
+}
+
+double relative(const at::Tensor& error, const at::Tensor& weight) {
+  const double length = weight.norm().item<double>();
+  return length > 0 ? error.norm().item<double>() / length : 0;
+}
+
+/// Two products and a sum after each layer; what used the layer's result uses the sum.
+void insert_branches(FloatNetwork& network, const std::vector<LinearLayer>& layers) {
+  std::map<graph::NodeId, graph::Insertion> insertions;
+  for (const LinearLayer& layer : layers) {
+    const auto product = [&](Value a, Value b) {
+      return graph::Node{NodeKind::kCall, "aten::matmul", layer.name, {a, b}};
+    };
+    insertions[layer.node + 1].nodes = {
+        {NodeKind::kParameter, layer.name + ".low_rank_in", layer.name, {}},
+        {NodeKind::kParameter, layer.name + ".low_rank_out", layer.name, {}},
+        product(layer.input, {-1, 0}),
+        product({-3, 0}, {-2, 0}),
+        {NodeKind::kCall,
+         "aten::add.Tensor",
+         layer.name,
+         {Value{layer.node, 0}, Value{-4, 0}, c10::IValue(1)}}};
+  }
+  graph::NodeMap moved;
+  network.graph = graph::insert_before(network.graph, insertions, &moved);
+  for (const LinearLayer& layer : layers) {
+    const Value result{moved[layer.node], 0}, sum{moved[layer.node + 1] - 1, 0};
+    redirect_after(network.graph, result, sum);
+  }
+}
+
+/// The branch's two parameters; the weight is what it leaves.
+void put_branch(const FloatNetwork& network, const LinearLayer& layer, const LowRank& found,
+                Changes& changes) {
+  const auto keep = [&](const std::string& role, const at::Tensor& tensor) {
+    changes[layer.name + role] = {{},
+                                  [tensor](const graph::Parameters&) { return tensor; },
+                                  {tensor.sizes().vec(), at::kFloat}};
+  };
+  keep(".low_rank_in", found.in);
+  keep(".low_rank_out", found.out);
+  const std::string name = layer.weight_name;
+  changes[name] = {{name},
+                   [name, layer, found](const graph::Parameters& below) {
+                     const auto branch = found.in.matmul(found.out).t();
+                     return below.get(name) - oriented(branch, layer);
+                   },
+                   network.parameters->describe(name)};
+}
+
+}  // namespace
+
+LowRank find_low_rank(const FutureWeight& future, int64_t rank, int64_t iterations) {
+  const at::Tensor& weight = future.weight;
+  rank = std::min(rank, std::min(weight.size(0), weight.size(1)));
+  LowRank best;
+  best.relative_error = std::numeric_limits<double>::infinity();
+  auto target = weight;
+  for (int64_t i = 0; i < iterations; ++i) {
+    const auto [u, s, v] = at::linalg_svd(target, /*full_matrices=*/false);
+    const auto in = v.slice(0, 0, rank).t().contiguous();
+    const auto out = (u.slice(1, 0, rank) * s.slice(0, 0, rank)).t().contiguous();
+    const auto rest = weight - in.matmul(out).t();
+    const auto quantized = fake_quantize_dynamic(future.spec, rest);
+    const double error = relative(rest - quantized, weight);
+    if (error < best.relative_error) best = {in, out, error};
+    target = weight - quantized;
+  }
+  return best;
+}
+
+TransformReport low_rank(FloatNetwork& network, const nlohmann::json& given) {
+  const LowRankOptions options = read_low_rank(given);
+  TransformReport report{"low_rank", {}, {}};
+  std::vector<LinearLayer> layers;
+  Changes changes;
+  double error = 0, error_before = 0;
+  for (const SharedInput& shared : find_shared_inputs(network)) {
+    for (const LinearLayer& layer : shared.layers) {
+      const FutureWeight future = read_future(network, layer);
+      const auto found = find_low_rank(future, options.rank, options.iterations);
+      error += found.relative_error;
+      error_before += relative(future.weight - fake_quantize_dynamic(future.spec, future.weight),
+                               future.weight);
+      put_branch(network, layer, found, changes);
+      network.parameters->release(layer.weight_name);
+      layers.push_back(layer);
+    }
+  }
+  insert_branches(network, layers);
+  change_parameters(network, std::move(changes));
+  network.graph_changes.emplace_back("low_rank");
+  std::array<char, 160> line{};
+  std::snprintf(line.data(), line.size(),
+                "%zu layers have a branch of rank %lld: weights lose %.3f times what they lost.",
+                layers.size(), static_cast<long long>(options.rank),
+                error_before > 0 ? error / error_before : 1.0);
+  report.done.emplace_back(line.data());
+  return report;
+}
+
+void check_low_rank(const nlohmann::json& options) { read_low_rank(options); }
+
+nlohmann::json low_rank_defaults() { return {{"rank", 32}, {"iterations", 4}}; }
+
+}  // namespace laconic::transform

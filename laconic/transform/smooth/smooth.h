@@ -1,0 +1,20 @@
+#pragma once
+
+#include "laconic/transform/transform.h"
+
+namespace laconic::transform {
+
+/// Divides the features of inputs by factors that move their outliers into the weights (README.md).
+TransformReport smooth(FloatNetwork& network, const nlohmann::json& options);
+void check_smooth(const nlohmann::json& options);
+nlohmann::json smooth_defaults();
+
+inline constexpr Transform kSmooth{"smooth",
+                                   "outliers of inputs move into the weights that multiply them",
+                                   "arXiv:2211.10438",
+                                   smooth,
+                                   check_smooth,
+                                   smooth_defaults,
+                                   /*needs_windows=*/true};
+
+}  // namespace laconic::transform
