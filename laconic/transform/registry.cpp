@@ -5,18 +5,21 @@
 #include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/transform/awq/awq.h"
+#include "laconic/transform/equalize/equalize.h"
 #include "laconic/transform/fold_norms/fold_norms.h"
 #include "laconic/transform/low_rank/low_rank.h"
 #include "laconic/transform/magr/magr.h"
 #include "laconic/transform/rotate/rotate.h"
 #include "laconic/transform/smooth/smooth.h"
+#include "laconic/transform/split/split.h"
 #include "laconic/transform/transform.h"
 
 namespace laconic {
 namespace {
 
-constexpr Transform kTransforms[] = {transform::kAwq,  transform::kFoldNorms, transform::kLowRank,
-                                     transform::kMagr, transform::kRotate,    transform::kSmooth};
+constexpr Transform kTransforms[] = {
+    transform::kAwq,  transform::kEqualize, transform::kFoldNorms, transform::kLowRank,
+    transform::kMagr, transform::kRotate,   transform::kSmooth,    transform::kSplit};
 
 }  // namespace
 

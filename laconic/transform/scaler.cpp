@@ -15,14 +15,14 @@ at::Tensor times(const at::Tensor& tensor, const at::Tensor& factors, int64_t di
   return offset == 0 ? tensor * shaped : (tensor + offset) * shaped - offset;
 }
 
+}  // namespace
+
 at::Tensor scaled_at(const at::Tensor& tensor, const ScaledPart& part, const at::Tensor& factors) {
   const int64_t dim = part.part.dim;
   if (!part.index.defined()) return times(tensor, factors, dim, part.offset);
   const auto own = times(tensor.index_select(dim, part.index), factors, dim, part.offset);
   return tensor.index_copy(dim, part.index, own);
 }
-
-}  // namespace
 
 at::Tensor Scaling::largest(const at::Tensor& of_features) const {
   if (!index.defined()) return of_features;

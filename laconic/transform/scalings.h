@@ -43,6 +43,9 @@ struct Scaling {
   at::Tensor spread(const at::Tensor& factors) const;
 };
 
+/// `tensor`, as it is stored, times factors at the part.
+at::Tensor scaled_at(const at::Tensor& tensor, const ScaledPart& part, const at::Tensor& factors);
+
 /// One for each set of features that linear layers read, but for the head's, in the order of the
 /// graph; found from operators alone. Sources are gains and biases of norms, and rows of linear
 /// layers whose results go through products, ReLUs, or attention (from values to its result).

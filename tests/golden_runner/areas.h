@@ -24,6 +24,8 @@ Answer answer_error_feedback(const Case& item);
 Answer answer_accumulator(const Case& item);
 /// The rest of weight_preprocess: what is done to weights before they are quantized.
 Answer answer_weight_preprocess(const Case& item);
+/// Weight and activation equalization, channel splitting.
+Answer answer_equalization(const Case& item);
 Answer answer_optimizers(const Case& item);
 Answer answer_rounding(const Case& item);
 Answer answer_learned_round(const Case& item);

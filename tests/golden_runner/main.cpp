@@ -44,6 +44,7 @@ const std::vector<Area>& areas() {
                                           {"quant_tensor", answer_quant_tensor},
                                           {"rotation", answer_rotation},
                                           {"error_feedback", answer_error_feedback},
+                                          {"equalization", answer_equalization},
                                           {"optimizers", answer_optimizers},
                                           {"weight_preprocess", answer_weight_preprocess}};
   return table;

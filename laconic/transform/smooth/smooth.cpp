@@ -35,12 +35,6 @@ at::Tensor column_maximum(const Scaler& scaler, const FloatNetwork& network,
   return scaling.largest(largest);
 }
 
-/// max|X|^alpha / max|W|^(1 - alpha); 1 where either is zero.
-at::Tensor smoothing(const at::Tensor& input, const at::Tensor& weight, double alpha) {
-  const auto s = input.pow(alpha) / weight.pow(1 - alpha);
-  return at::where((input > 0) & (weight > 0) & s.isfinite() & (s > 0), s, at::ones_like(s));
-}
-
 std::vector<Scaling> wanted(const FloatNetwork& network, const SmoothOptions& options,
                             TransformReport& report) {
   std::vector<Scaling> result;
@@ -70,6 +64,11 @@ std::vector<at::Tensor> input_maxima(const FloatNetwork& network,
 
 }  // namespace
 
+at::Tensor smoothing_factors(const at::Tensor& input, const at::Tensor& weight, double alpha) {
+  const auto s = input.pow(alpha) / weight.pow(1 - alpha);
+  return at::where((input > 0) & (weight > 0) & s.isfinite() & (s > 0), s, at::ones_like(s));
+}
+
 TransformReport smooth(FloatNetwork& network, const nlohmann::json& given) {
   const SmoothOptions options = read_smooth(given);
   TransformReport report{"smooth", {}, {}};
@@ -86,8 +85,8 @@ TransformReport smooth(FloatNetwork& network, const nlohmann::json& given) {
                                  " stays as it is: no token of the calibration text reached it.");
       continue;
     }
-    const auto s = smoothing(scaling.largest(maxima[i]), column_maximum(scaler, network, scaling),
-                             options.alpha);
+    const auto s = smoothing_factors(scaling.largest(maxima[i]),
+                                     column_maximum(scaler, network, scaling), options.alpha);
     scaling.sources.empty() ? scaler.insert(scaling, s) : scaler.merge(scaling, s);
     ++(scaling.sources.empty() ? inserted : merged);
   }

@@ -4,6 +4,9 @@
 
 namespace laconic::transform {
 
+/// max|X|^alpha / max|W|^(1 - alpha); 1 where either is zero.
+at::Tensor smoothing_factors(const at::Tensor& input, const at::Tensor& weight, double alpha);
+
 /// Divides the features of inputs by factors that move their outliers into the weights (README.md).
 TransformReport smooth(FloatNetwork& network, const nlohmann::json& options);
 void check_smooth(const nlohmann::json& options);
