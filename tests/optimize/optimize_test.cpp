@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "laconic/optimize/adam.h"
 #include "laconic/optimize/cayley.h"
 #include "laconic/optimize/schedule.h"
 #include "laconic/optimize/sign_sgd.h"
@@ -75,6 +76,30 @@ TEST(CayleySgd, WrongArgumentsAreNamed) {
                                 {"gradient", "[2, 2]"});
   expect_error<c10::ValueError>([] { CayleySgd({.inner_iterations = 0}); }, {"inner_iterations"});
   expect_error<c10::ValueError>([] { CayleySgd({.momentum = -1}); }, {"momentum", "-1"});
+}
+
+TEST(Adam, FollowsThePublishedRecurrence) {
+  at::manual_seed(6);
+  at::Tensor parameter = at::randn({5}), expected = parameter.to(at::kDouble).clone();
+  at::Tensor mean = at::zeros({5}, at::kDouble), square = at::zeros({5}, at::kDouble);
+  Adam adam({.first = 0.8, .second = 0.95, .epsilon = 1e-6});
+  for (int step = 1; step <= 4; ++step) {
+    const at::Tensor gradient = at::randn({5}), g = gradient.to(at::kDouble);
+    adam.step(parameter, gradient, 0.1);
+    mean = 0.8 * mean + 0.2 * g;
+    square = 0.95 * square + 0.05 * g * g;
+    const auto size = (square / (1 - std::pow(0.95, step))).sqrt() + 1e-6;
+    expected = expected - 0.1 * mean / (1 - std::pow(0.8, step)) / size;
+  }
+  EXPECT_TRUE(at::allclose(parameter.to(at::kDouble), expected, 1e-5, 1e-6));
+}
+
+TEST(Adam, WrongArgumentsAreNamed) {
+  at::Tensor parameter = at::zeros({4});
+  expect_error<c10::ValueError>([&] { Adam().step(parameter, at::zeros({3}), 1); },
+                                {"[adam]", "[4]", "[3]"});
+  expect_error<c10::ValueError>([] { Adam({.first = 1}); }, {"first", "1"});
+  expect_error<c10::ValueError>([] { Adam({.epsilon = 0}); }, {"epsilon"});
 }
 
 TEST(LinearDecay, StaysThenFallsThenStays) {
