@@ -62,9 +62,17 @@ def arguments(bits, group_size, solver, input_bits=0, rotated=False):
     if rotated:
         words += ["--rotation", "fused_no_fx", "--replace-rmsnorm", "--rotation-mode", "had", "--rotation-orphan-sink",
                   "--rotation-sdpa-regions"]
-    if solver != "nearest":
+    if solver == "autoround":
+        words += learned_rounding(200)
+    elif solver != "nearest":
         words += [f"--{solver}", "--gpxq-act-order", "--gpxq-block-name", "model.layers"]
     return words
+
+
+def learned_rounding(steps):
+    """The package's words for AutoRound: offsets by signed gradients, scales by gradients, block by block."""
+    return ["--learned-round", "identity", "--learned-round-iters", str(steps), "--learned-round-scale", "--gpxq-block-name",
+            "model.layers"]
 
 
 def quantize(model, windows, words, threads):

@@ -3,13 +3,13 @@
 
 usage: perplexity.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--cells w4-channel-nearest,w4a4-channel-rotated-qronos]
                      [--quantizers full_range:absmax,largest_code:mse] [--windows 32] [--evaluation-windows 100]
-                     [--length 512] [--threads 2] [--peer FILE] [--without-peer] [--json]
+                     [--length 512] [--threads 2] [--peer FILE] [--without-peer] [--follow] [--json]
 
 A cell is BITS-GRANULARITY-SOLVER or BITS-GRANULARITY-rotated-SOLVER. BITS: w2, w3, w4, or w4a4 (inputs too, asymmetric, a
 token at a time). GRANULARITY: channel, or g and the size of a group. rotated: norms folded, residual stream and values by
 Hadamard matrices in the weights, inputs of down- and output projections at run time (QuaRot). SOLVER: nearest, gptq, gpfq,
-gptaq or qronos; the package has no gptaq. The last figure of a row is the mean over layers of the relative squared error of
-the layer's output.
+gptaq, qronos, autoround, adaround or brecq; the package has no gptaq, adaround and brecq. The last figure of a row is the mean over layers of the relative squared error of
+the layer's output; with --follow, beside the output in the float network (|X W - X~ Q|^2 / |X W|^2).
 
 Both calibrate on the first windows of the text, in float32, with the columns in activation order, and are evaluated by the
 same rule. A quantizer is threshold:statistic of ours; the package's own settings are full_range:absmax (scale =
@@ -29,6 +29,9 @@ CELLS = [f"{bits}-{granularity}-{solver}" for bits in ("w4", "w3") for granulari
          for solver in ("nearest", "gptq")]
 
 
+LEARNED = ("autoround", "adaround", "brecq")  # without columns, damping and order
+OURS_ALONE = ("gptaq", "adaround", "brecq")
+
 ROTATED = """transforms:
   - name: fold_norms
   - {name: rotate, residual: hadamard, heads: hadamard, online: true}
@@ -46,6 +49,8 @@ class Cell:
 def solver_options(cell):
     """Damping as each paper has it; Qronos's depends on whether inputs are quantized."""
     damping = {"gptq": "0.01", "gptaq": "0.01", "qronos": "1e-3" if cell.input_bits else "1e-6"}.get(cell.solver)
+    if cell.solver in LEARNED:
+        return "{}"
     return "{activation_order: true%s}" % (f", damping: {damping}" if damping else "")
 
 
@@ -59,7 +64,9 @@ def recipe(cell, quantizer, options):
     lines.append(f"    solver: {cell.solver}")
     if cell.solver != "nearest":
         lines.append("    solver_options: " + solver_options(cell))
-        lines.insert(0, f"calibration: {{windows: {options.windows}, length: {options.length}}}")
+    if cell.solver != "nearest" or options.follow:
+        follow = ", follow_float: true" if options.follow else ""
+        lines.insert(0, f"calibration: {{windows: {options.windows}, length: {options.length}{follow}}}")
     return (ROTATED if cell.rotated else "") + "\n".join(lines) + "\n"
 
 
@@ -79,10 +86,11 @@ def ours(name, quantizer, options, folder):
     """Perplexity, mean output error of the layers (None when not known), seconds to quantize."""
     cell, file, out = Cell(name), folder / "recipe.yaml", folder / "out"
     file.write_text(recipe(cell, quantizer, options))
-    calibrated = ["--calibration", folder / "ids.npy"] if cell.solver != "nearest" else []
+    calibrated = ["--calibration", folder / "ids.npy"] if cell.solver != "nearest" or options.follow else []
     done = run_json([options.program, "quantize", options.model, "--recipe", file, "--out", out, "--overwrite", "--threads",
                      options.threads, "--json", *calibrated])
-    errors = [layer["output_error"] for layer in done["report"]["layers"] if layer["output_error"] is not None]
+    kind = "followed_error" if options.follow else "output_error"
+    errors = [layer[kind] for layer in done["report"]["layers"] if layer[kind] is not None]
     found = run_json([options.program, "evaluate", "perplexity", out, "--text", options.evaluation, "--context",
                       options.length, "--windows", options.evaluation_windows, "--threads", options.threads, "--json"])
     return {"laconic": found["perplexity"], "output_error": sum(errors) / len(errors) if errors else None,
@@ -103,7 +111,7 @@ def theirs_kept(cell, options, calibration):
     """From FILE; else measured in a process of its own, and put there."""
     file = Path(options.peer or "/nonexistent")
     known = json.loads(file.read_text()) if file.exists() else {}
-    if cell not in known and not options.without_peer and Cell(cell).solver != "gptaq":
+    if cell not in known and not options.without_peer and Cell(cell).solver not in OURS_ALONE:
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "result.json"
             subprocess.run([sys.executable, __file__, *sys.argv[1:], "--child", cell, result], check=True,
@@ -119,6 +127,7 @@ def parse_options():
     parser.add_argument("--cells", default=",".join(CELLS))
     parser.add_argument("--quantizers", default="full_range:absmax")
     parser.add_argument("--peer")
+    parser.add_argument("--follow", action="store_true")
     return parser.parse_args()
 
 

@@ -1,5 +1,7 @@
 #include "laconic/calibrate/activations.h"
 
+#include <ATen/ops/cat.h>
+
 #include <algorithm>
 #include <set>
 #include <string>
@@ -38,7 +40,7 @@ bool is_heavy(const graph::Node& node) {
 }  // namespace
 
 Activations::Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch)
-    : runner_(runner), store_(windows.size(0)) {
+    : runner_(runner), count_(windows.size(0)), store_(windows.size(0)) {
   const graph::Value input{runner.graph().input(), 0};
   for (int64_t first = 0; first < windows.size(0); first += batch) {
     const int64_t count = std::min(batch, windows.size(0) - first);
@@ -46,6 +48,35 @@ Activations::Activations(const graph::Runner& runner, const at::Tensor& windows,
     first_.push_back(first);
     windows_.push_back(count);
   }
+}
+
+Activations Activations::copy() const {
+  Activations other = *this;
+  // Memory of its own: the values that it has now lie in ours.
+  other.store_ = ActivationStore(count_);
+  return other;
+}
+
+size_t Activations::batch_of(int64_t window) const {
+  const auto after = std::upper_bound(first_.begin(), first_.end(), window);
+  LACONIC_ASSERT(window >= 0 && window < count_, "there is no window ", window, ".");
+  return static_cast<size_t>(after - first_.begin()) - 1;
+}
+
+graph::Environment Activations::gather(const std::vector<int64_t>& windows) const {
+  graph::Environment gathered;
+  for (const auto& [value, first] : batches_.at(0)) {
+    std::vector<at::Tensor> rows;
+    for (const int64_t window : windows) {
+      const size_t i = batch_of(window);
+      const at::Tensor& all = batches_[i].at(value);
+      // As in ActivationStore: what has another first dimension is of no window.
+      const bool has_windows = all.dim() > 0 && all.size(0) == windows_[i];
+      if (has_windows) rows.push_back(all.narrow(0, window - first_[i], 1));
+    }
+    gathered[value] = rows.size() == windows.size() ? at::cat(rows) : first;
+  }
+  return gathered;
 }
 
 void Activations::begin_block() {

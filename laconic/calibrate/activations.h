@@ -18,6 +18,13 @@ class Activations {
   /// @param windows  [n, length] int64.
   Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch);
 
+  /// The same batches at the same place. What the copy does leaves this one's values alone.
+  Activations copy() const;
+
+  int64_t count() const { return count_; }  ///< of windows
+  /// Whether it stands before `node`.
+  bool is_at(graph::NodeId node) const { return position_ == node; }
+
   /// Runs every batch from where it stands to `node`, and leaves it there.
   void advance(graph::NodeId node, const graph::Parameters& parameters, Progress& progress);
 
@@ -41,14 +48,19 @@ class Activations {
   /// What entered the block is now what may be kept twice.
   void begin_block();
 
+  /// The values at this place of the windows with these numbers, as one batch.
+  graph::Environment gather(const std::vector<int64_t>& windows) const;
+
  private:
   at::Tensor look(size_t i, const Place& place, graph::NodeId keep);
   void leave(graph::NodeId keep);
   graph::NodeId choose_keeping_point(graph::NodeId stop, const graph::Parameters& parameters) const;
 
+  size_t batch_of(int64_t window) const;
   void move(size_t batch, graph::NodeId node, const graph::Parameters& parameters);
 
   const graph::Runner& runner_;
+  int64_t count_;  ///< of all windows
   ActivationStore store_;
   std::vector<graph::Environment> batches_;
   std::vector<int64_t> first_, windows_;  ///< of each batch: its first window, how many

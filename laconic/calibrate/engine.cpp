@@ -1,7 +1,6 @@
 #include "laconic/calibrate/engine.h"
 
-#include <ATen/ops/eye.h>
-#include <c10/core/InferenceMode.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -13,10 +12,12 @@
 #include "laconic/base/memory.h"
 #include "laconic/base/progress.h"
 #include "laconic/calibrate/activations.h"
+#include "laconic/calibrate/block_loss.h"
+#include "laconic/calibrate/check_windows.h"
+#include "laconic/calibrate/input_moments.h"
 #include "laconic/calibrate/journal.h"
 #include "laconic/calibrate/segment_work.h"
 #include "laconic/calibrate/segments.h"
-#include "laconic/kernel/gram.h"
 #include "laconic/load/check_finite.h"
 #include "laconic/quant/quantizer/running.h"
 
@@ -32,9 +33,11 @@ class Engine {
         solve_(solve),
         writer_(writer),
         options_(options),
-        runs_float_(options.quantized_inputs &&
-                    std::any_of(plans.begin(), plans.end(),
-                                [](const LayerPlan& plan) { return plan.needs_mismatch; })),
+        runs_float_(options.quantized_inputs && std::any_of(plans.begin(), plans.end(),
+                                                            [](const LayerPlan& plan) {
+                                                              return plan.needs_mismatch ||
+                                                                     plan.is_joint;
+                                                            })),
         graph_(plan_segments(model, plans, options.quantized_inputs)),
         float_graph_(runs_float_ ? plan_segments(model, plans, false) : EngineGraph{}),
         runner_(graph_.graph),
@@ -51,9 +54,14 @@ class Engine {
   int64_t steps(int64_t windows, size_t run) const;
   void work(const Segment& segment, bool is_run, bool goes_on, Progress& progress);
   LayerStatistics statistics(const LayerGroup& group, SegmentWork& work, Progress& progress);
+  void solve_joint(const Segment& segment, SegmentWork& work, Progress& progress);
+  std::vector<BlockTask::Layer> joint_layers(const Segment& segment, SegmentWork& work,
+                                             Progress& progress,
+                                             std::vector<const LayerTask*>& tasks);
+  BlockLoss::Passage float_passage(const Segment& segment, const SegmentWork& work,
+                                   Progress& progress);
   QuantParameters input_parameters(const LayerGroup& group, const SegmentWork& work,
                                    Progress& progress);
-  LayerStatistics mean_of(const kernel::GramSum& sum, const std::string& name) const;
   LayerStatistics hessian(const LayerGroup& group, const SegmentWork& work, Progress& progress);
   const LayerGroup& float_group(const LayerGroup& group) const;
   graph::NodeId float_end(const Segment& segment) const;
@@ -98,7 +106,9 @@ int64_t Engine::steps(int64_t windows, size_t run) const {
   for (size_t i = 0; i < run; ++i) {
     const Segment& segment = graph_.segments[i];
     if (!is_done(segment)) passes += segment.visits();
-    if (i + 1 < run) passes += runs_float_ ? 2 : 1;
+    const bool goes_on = i + 1 < run, is_joint = segment.has_joint() && !is_done(segment);
+    if (goes_on || is_joint) passes += runs_float_ ? 1 : 0;
+    if (goes_on) ++passes;
   }
   return passes * windows;
 }
@@ -157,63 +167,74 @@ graph::NodeId Engine::float_end(const Segment& segment) const {
   return float_graph_.segments.at(static_cast<size_t>(&segment - graph_.segments.data())).end;
 }
 
-LayerStatistics Engine::mean_of(const kernel::GramSum& sum, const std::string& name) const {
-  LayerStatistics statistics;
-  statistics.rows = sum.rows();
-  const bool is_rare = sum.rows() < std::min(kFewestExpertTokens, tokens_);
-  statistics.hessian = is_rare ? at::eye(sum.columns(), at::kFloat) : sum.mean();
-  if (is_rare)
-    statistics.notes.push_back("saw " + std::to_string(sum.rows()) + " of " +
-                               std::to_string(tokens_) + " calibration tokens, fewer than " +
-                               std::to_string(kFewestExpertTokens) +
-                               ": rounded without statistics.");
-  statistics.mean_square = statistics.hessian.diagonal().clone();
-  const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
-  TORCH_CHECK_VALUE(finite, "[engine] layer ", name,
-                    ": its input holds NaN or infinity on the calibration data. Look at "
-                    "the weights of the layers before it, and at its norm.");
-  return statistics;
-}
-
 LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work,
                                 Progress& progress) {
   const Stopwatch watch;
-  const std::string& name = group.tasks.front().layer.name;
-  std::unique_ptr<kernel::GramSum> sum;
-  std::unique_ptr<kernel::CrossSum> lost;
-  const auto rows_of = [](const at::Tensor& x) {
-    return x.reshape({-1, x.size(-1)}).to(at::kFloat);
-  };
-  const auto see = [&](const at::Tensor& x) {
-    const at::Tensor rows = rows_of(x);
-    if (sum == nullptr) sum = std::make_unique<kernel::GramSum>(rows.size(1));
-    if (rows.size(0) > 0) sum->add(rows);
-  };
+  InputMoments moments;
   if (runs_float_ && group.needs_mismatch) {
     const LayerGroup& other = float_group(group);
-    Activations::visit_both({*activations_, group.stop, group.input, work.parameters()},
-                            {*float_activations_, other.stop, other.input, work.float_parameters()},
-                            progress, [&](const at::Tensor& x, const at::Tensor& float_x) {
-                              see(x);
-                              const at::Tensor rows = rows_of(x);
-                              if (lost == nullptr)
-                                lost = std::make_unique<kernel::CrossSum>(rows.size(1));
-                              const bool same_tokens = float_x.sizes() == x.sizes();
-                              if (same_tokens && rows.size(0) > 0)
-                                lost->add(rows, rows_of(float_x) - rows);
-                            });
+    Activations::visit_both(
+        {*activations_, group.stop, group.input, work.parameters()},
+        {*float_activations_, other.stop, other.input, work.float_parameters()}, progress,
+        [&](const at::Tensor& x, const at::Tensor& float_x) { moments.add(x, float_x); });
   } else {
-    activations_->visit(group.stop, group.input, work.parameters(), progress, see);
+    activations_->visit(group.stop, group.input, work.parameters(), progress,
+                        [&](const at::Tensor& x) { moments.add(x); });
   }
-  TORCH_CHECK_VALUE(
-      sum != nullptr, "[engine] layer ", name,
-      ": no calibration window reached it, so it has no statistics. Give more data, or "
-      "choose a solver that needs none (nearest).");
-  LayerStatistics statistics = mean_of(*sum, name);
-  // Only an expert sees fewer tokens than there are, and each network routes its own to it.
-  if (lost != nullptr && sum->rows() == tokens_) statistics.mismatch = lost->mean();
+  LayerStatistics statistics = moments.mean(group.tasks.front().layer.name, tokens_);
   report_.calibrate_seconds += watch.seconds();
   return statistics;
+}
+
+/// The joint layers of a block with the statistics of their inputs; `tasks` gets whose they are.
+std::vector<BlockTask::Layer> Engine::joint_layers(const Segment& segment, SegmentWork& work,
+                                                   Progress& progress,
+                                                   std::vector<const LayerTask*>& tasks) {
+  std::vector<BlockTask::Layer> layers;
+  for (const LayerGroup& group : segment.groups) {
+    if (!group.has_joint()) continue;
+    const LayerStatistics found = statistics(group, work, progress);
+    for (const LayerTask& task : group.tasks) {
+      if (!task.plan->is_joint) continue;
+      layers.push_back({task.plan, work.float_weight(task), found});
+      tasks.push_back(&task);
+    }
+  }
+  return layers;
+}
+
+/// What leaves the block in the float network.
+BlockLoss::Passage Engine::float_passage(const Segment& segment, const SegmentWork& work,
+                                         Progress& progress) {
+  const size_t i = static_cast<size_t>(&segment - graph_.segments.data());
+  const Segment& same = runs_float_ ? float_graph_.segments.at(i) : segment;
+  Activations& activations = runs_float_ ? *float_activations_ : *activations_;
+  const auto& parameters = runs_float_ ? work.float_parameters() : work.parameters();
+  activations.advance(same.end, parameters, progress);
+  return {&float_runner_, same.begin, same.end, &activations};
+}
+
+void Engine::solve_joint(const Segment& segment, SegmentWork& work, Progress& progress) {
+  // A copy runs ahead: what enters the block is needed until it is solved.
+  std::unique_ptr<Activations> entering = std::move(activations_);
+  activations_ = std::make_unique<Activations>(entering->copy());
+  std::vector<const LayerTask*> tasks;
+  BlockTask block{
+      segment.name, joint_layers(segment, work, progress, tasks), entering->count(), {}};
+  const auto target = float_passage(segment, work, progress);
+  block.loss = BlockLoss({&runner_, segment.begin, segment.end, entering.get()}, target,
+                         work.parameters(), tasks);
+  const Stopwatch watch;
+  const std::vector<SolvedLayer> solved = options_.solve_block(block);
+  LACONIC_ASSERT(solved.size() == tasks.size(), "solved ", solved.size(), " layers of ",
+                 tasks.size());
+  const double seconds = watch.seconds() / static_cast<double>(tasks.size());
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const BlockTask::Layer& layer = block.layers[i];
+    work.finish({*tasks[i], layer.weight, layer.statistics, solved[i], seconds});
+  }
+  report_.solve_seconds += watch.seconds();
+  activations_ = std::move(entering);
 }
 
 /// What the result holds: the checkpoint's tensors and those that transforms added; of a graph of
@@ -288,8 +309,9 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
     const auto path = shard_path(writer_.working_directory(), segment.shard, shards_);
     work.restore(*SafetensorsFile::open(path));
   }
+  if (!done && segment.has_joint()) solve_joint(segment, work, progress);
   for (const LayerGroup& group : segment.groups) {
-    if (done) break;
+    if (done || !group.has_single()) continue;
     work.solve(group, statistics(group, work, progress), solve_, report_);
   }
   for (const LayerGroup& group : segment.groups) {
@@ -298,7 +320,7 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
   if (goes_on) {
     const Stopwatch watch;
     activations_->advance(segment.end, work.parameters(), progress);
-    if (runs_float_) {
+    if (runs_float_ && !float_activations_->is_at(float_end(segment))) {
       float_activations_->advance(float_end(segment), work.float_parameters(), progress);
     }
     report_.calibrate_seconds += watch.seconds();
@@ -347,23 +369,6 @@ EngineReport Engine::run(const at::Tensor& windows) {
   return std::move(report_);
 }
 
-void check_windows(const LanguageModel& model, const at::Tensor& windows) {
-  TORCH_CHECK_VALUE(windows.defined() && windows.dim() == 2 && windows.size(0) > 0 &&
-                        windows.scalar_type() == at::kLong,
-                    "[engine] the plan has layers that need statistics: expected calibration "
-                    "windows [n, length] of "
-                    "int64 ids, got ",
-                    windows.defined() ? windows.sizes() : at::IntArrayRef{}, ".");
-  TORCH_CHECK_VALUE(model.maximum_length <= 0 || windows.size(1) <= model.maximum_length,
-                    "[engine] calibration windows of ", windows.size(1),
-                    " tokens: the model was made for at most ", model.maximum_length,
-                    ". Set calibration.length.");
-  const int64_t least = windows.min().item<int64_t>(), largest = windows.max().item<int64_t>();
-  TORCH_CHECK_VALUE(least >= 0 && largest < model.vocabulary_size,
-                    "[engine] calibration windows: expected ids from 0 to ",
-                    model.vocabulary_size - 1, ", got ", least < 0 ? least : largest, ".");
-}
-
 }  // namespace
 
 bool LayerPlan::has_static_input() const {
@@ -377,7 +382,8 @@ int engine_shard_count(const LanguageModel& model) {
 EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>& plans,
                         const at::Tensor& windows, const SolveFunction& solve, NativeWriter& writer,
                         const EngineOptions& options) {
-  const c10::InferenceMode no_gradients;
+  // Not InferenceMode: a block solver records gradients of what is made here.
+  const at::NoGradGuard no_gradients;
   const bool needs_windows = std::any_of(plans.begin(), plans.end(), [](const LayerPlan& plan) {
     return plan.needs_hessian || plan.has_static_input();
   });

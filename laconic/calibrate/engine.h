@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@ struct LayerPlan {
   std::optional<QuantSpec> input;
   bool needs_hessian = false;
   bool needs_mismatch = false;  ///< and the Hessian
+  /// Solved together with all such layers of its block (EngineOptions::solve_block).
+  bool is_joint = false;
 
   /// Whether the input's scale is to be found on the calibration windows.
   bool has_static_input() const;
@@ -35,6 +38,7 @@ struct LayerStatistics {
   /// [in, in] float32: X~^T (X - X~) / n, X of the float network, X~ of the quantized one;
   /// undefined when no layer of the group needs it, or when statistics are of the float network.
   at::Tensor mismatch = {};
+  at::Tensor lost = {};  ///< [in, in] float32: (X - X~)^T (X - X~) / n; with the mismatch
   std::vector<std::string> notes = {};  ///< for the layer's report
 };
 
@@ -46,12 +50,32 @@ struct SolvedLayer {
 using SolveFunction = std::function<SolvedLayer(const LayerPlan& plan, const at::Tensor& weight,
                                                 const LayerStatistics&)>;
 
+/// Layers of one block that are solved together.
+struct BlockTask {
+  struct Layer {
+    const LayerPlan* plan = nullptr;
+    at::Tensor weight;  ///< [out, in] float32
+    LayerStatistics statistics;
+  };
+  std::string name;  ///< of the block
+  std::vector<Layer> layers;
+  int64_t windows = 0;  ///< calibration windows, numbered from 0
+  /// Mean squared difference between what leaves the block with these weights, [out, in] each, and
+  /// what leaves it in the float network: 0-dim, with the weights' gradients where autograd
+  /// records. What enters is of the network as quantized so far.
+  std::function<at::Tensor(const std::vector<int64_t>& windows,
+                           const std::vector<at::Tensor>& weights)>
+      loss;
+};
+using SolveBlockFunction = std::function<std::vector<SolvedLayer>(const BlockTask& block)>;
+
 struct EngineOptions {
   int64_t batch = 4;  ///< windows run at once
   bool progress = false;
   /// Statistics from the inputs in the network as quantized so far; else from the float network.
   bool quantized_inputs = true;
-  int64_t stop_after_blocks = -1;  ///< tests: throw Interrupted after so many blocks
+  int64_t stop_after_blocks = -1;       ///< tests: throw Interrupted after so many blocks
+  SolveBlockFunction solve_block = {};  ///< of joint layers
 };
 
 struct LayerReport {
@@ -59,6 +83,9 @@ struct LayerReport {
   double signal_to_noise_db = 0;  ///< of the weight
   double output_error =
       0;  ///< relative squared error of the layer's output, by the Hessian; NaN when unknown
+  /// |X W - X~ Q|^2 / |X W|^2 with the inputs X of the float network and X~ of the quantized one:
+  /// what this layer and those before it lost together; NaN when the mismatch was not gathered.
+  double followed_error = std::numeric_limits<double>::quiet_NaN();
   double seconds = 0;
   std::vector<std::string> notes;
 };
@@ -82,15 +109,15 @@ int engine_shard_count(const LanguageModel& model);
 /// Quantizes block by block: one block's weights, the activations entering it and its Hessians are
 /// in memory, nothing else; with a solver that needs the mismatch of the float and the quantized
 /// network, the float weights and activations of the same block as well. Layers that share their
-/// input share one Hessian, and the range of a static quantizer of it, which is found first. Layers
-/// outside of blocks (a head) are solved where they stand. Shard i of the writer is block i; the
-/// last one holds embeddings, norms, head and whatever else the checkpoint has; tensors that are
-/// not quantized keep their stored dtype. Shards that are there are kept (a resumed run) and give
-/// the same bytes in those that follow. The caller finishes the writer.
-/// An expert of a mixture has statistics of the tokens that were routed to it alone, and no
-/// mismatch (the two networks may route other tokens to it); one with fewer than
-/// kFewestExpertTokens is rounded as if its inputs were uncorrelated (GPTQ: to nearest), and its
-/// report says so.
+/// input share one Hessian, and the range of a static quantizer of it, which is found first. Joint
+/// layers of a block are solved before its others, all at once, with the float network beside.
+/// Layers outside of blocks (a head) are solved where they stand. Shard i of the writer is block i;
+/// the last one holds embeddings, norms, head and whatever else the checkpoint has; tensors that
+/// are not quantized keep their stored dtype. Shards that are there are kept (a resumed run) and
+/// give the same bytes in those that follow. The caller finishes the writer. An expert of a mixture
+/// has statistics of the tokens that were routed to it alone, and no mismatch (the two networks may
+/// route other tokens to it); one with fewer than kFewestExpertTokens is rounded as if its inputs
+/// were uncorrelated (GPTQ: to nearest), and its report says so.
 /// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian
 /// or has a static input: nothing is run then.
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at

@@ -18,4 +18,19 @@ double relative_output_error(const at::Tensor& weight, const at::Tensor& quantiz
   return difference / whole;
 }
 
+double followed_output_error(const at::Tensor& weight, const at::Tensor& quantized,
+                             const FollowedMoments& moments) {
+  // X W^T - X~ Q^T = X~ (W - Q)^T + (X - X~) W^T: no difference of large numbers.
+  const auto product = [](const at::Tensor& a, const at::Tensor& moment, const at::Tensor& b) {
+    return a.matmul(moment).mul_(b).sum(at::kDouble).item<double>();
+  };
+  const at::Tensor error = weight - quantized;
+  const double inputs = product(weight, moments.lost, weight);
+  const double difference = product(error, moments.hessian, error) +
+                            2 * product(error, moments.mismatch, weight) + inputs;
+  const double whole = product(weight, moments.hessian, weight) +
+                       2 * product(weight, moments.mismatch, weight) + inputs;
+  return difference / whole;
+}
+
 }  // namespace laconic

@@ -22,6 +22,7 @@ nlohmann::json to_json(const LayerReport& report) {
           {"weight", report.weight_spec},
           {"signal_to_noise_db", number(report.signal_to_noise_db)},
           {"output_error", number(report.output_error)},
+          {"followed_error", number(report.followed_error)},
           {"seconds", report.seconds},
           {"notes", report.notes}};
 }
@@ -32,6 +33,7 @@ LayerReport layer_report_from_json(const nlohmann::json& json) {
   report.weight_spec = json.value("weight", "");
   report.signal_to_noise_db = number(json.value("signal_to_noise_db", nlohmann::json()), INFINITY);
   report.output_error = number(json.value("output_error", nlohmann::json()), NAN);
+  report.followed_error = number(json.value("followed_error", nlohmann::json()), NAN);
   report.seconds = number(json.value("seconds", nlohmann::json()), 0);
   report.notes = json.value("notes", std::vector<std::string>());
   return report;

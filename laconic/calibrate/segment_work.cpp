@@ -95,38 +95,52 @@ void SegmentWork::put_input(const LayerGroup& group, const QuantParameters& para
   for (const LayerTask& task : group.tasks) put_input(task, parameters);
 }
 
+at::Tensor SegmentWork::float_weight(const LayerTask& task) const {
+  const at::Tensor stored = weights_->get(task.layer.weight_name);
+  const at::Tensor weight =
+      (task.layer.transposed ? stored.t() : stored).to(at::kFloat).contiguous();
+  const double finite = weight.sum(at::kDouble).item<double>();
+  TORCH_CHECK_VALUE(
+      std::isfinite(finite), "[engine] layer ", task.layer.name, ": its weight ",
+      task.layer.weight_name,
+      " holds NaN or infinity. Mend the model, or leave this layer out (skip: true).");
+  return weight;
+}
+
+void SegmentWork::finish(const Finished& layer) {
+  const auto& [task, weight, statistics, solved, seconds] = layer;
+  const at::Tensor quantized =
+      dequantize(task.plan->weight, solved.codes, solved.parameters).to(at::kFloat);
+  LayerReport report{.name = task.layer.name,
+                     .weight_spec = to_string(task.plan->weight),
+                     .notes = statistics.notes};
+  report.notes.insert(report.notes.end(), solved.notes.begin(), solved.notes.end());
+  report.signal_to_noise_db = signal_to_noise_db(weight, quantized);
+  report.output_error = statistics.hessian.defined()
+                            ? relative_output_error(weight, quantized, statistics.hessian)
+                            : std::numeric_limits<double>::quiet_NaN();
+  if (statistics.lost.defined())
+    report.followed_error = followed_output_error(
+        weight, quantized, {statistics.hessian, statistics.mismatch, statistics.lost});
+  report.seconds = seconds;
+  reports_.push_back(report);
+  const NativeLayer native = native_layer(*task.plan, weight.sizes());
+  for (auto& tensor : native_tensors(native, solved.codes, solved.parameters, statistics.input))
+    solved_.push_back(std::move(tensor));
+  put(task, quantized);
+  model_.parameters->release(task.layer.weight_name);
+}
+
 void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statistics,
                         const SolveFunction& solver, EngineReport& report) {
   for (const LayerTask& task : group.tasks) {
+    if (task.plan->is_joint) continue;
     const Stopwatch loading;
-    const at::Tensor stored = weights_->get(task.layer.weight_name);
-    const at::Tensor weight =
-        (task.layer.transposed ? stored.t() : stored).to(at::kFloat).contiguous();
-    const double finite = weight.sum(at::kDouble).item<double>();
-    TORCH_CHECK_VALUE(
-        std::isfinite(finite), "[engine] layer ", task.layer.name, ": its weight ",
-        task.layer.weight_name,
-        " holds NaN or infinity. Mend the model, or leave this layer out (skip: true).");
+    const at::Tensor weight = float_weight(task);
     report.load_seconds += loading.seconds();
     const Stopwatch solving;
     const SolvedLayer solved = solver(*task.plan, weight, statistics);
-    const at::Tensor quantized =
-        dequantize(task.plan->weight, solved.codes, solved.parameters).to(at::kFloat);
-    LayerReport layer{.name = task.layer.name,
-                      .weight_spec = to_string(task.plan->weight),
-                      .notes = statistics.notes};
-    layer.notes.insert(layer.notes.end(), solved.notes.begin(), solved.notes.end());
-    layer.signal_to_noise_db = signal_to_noise_db(weight, quantized);
-    layer.output_error = statistics.hessian.defined()
-                             ? relative_output_error(weight, quantized, statistics.hessian)
-                             : std::numeric_limits<double>::quiet_NaN();
-    layer.seconds = solving.seconds();
-    reports_.push_back(layer);
-    const NativeLayer native = native_layer(*task.plan, weight.sizes());
-    for (auto& tensor : native_tensors(native, solved.codes, solved.parameters, statistics.input))
-      solved_.push_back(std::move(tensor));
-    put(task, quantized);
-    model_.parameters->release(task.layer.weight_name);
+    finish({task, weight, statistics, solved, solving.seconds()});
     report.solve_seconds += solving.seconds();
   }
 }

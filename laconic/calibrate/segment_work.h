@@ -42,9 +42,24 @@ class SegmentWork {
   /// The static quantizer of a group's input, found: the network goes on with it.
   void put_input(const LayerGroup& group, const QuantParameters& parameters);
 
-  /// Solves the layers of a group; notes seconds of loading and solving in `report`.
+  /// Solves the layers of a group, joint ones left out; notes seconds of loading and solving in
+  /// `report`.
   void solve(const LayerGroup& group, const LayerStatistics& statistics,
              const SolveFunction& solver, EngineReport& report);
+
+  /// The weight of a layer in the float network: [out, in] float32.
+  /// @throws c10::ValueError naming the layer for NaN or infinity.
+  at::Tensor float_weight(const LayerTask& task) const;
+
+  /// What was found for a layer: for the network to go on with, the report and the shard.
+  struct Finished {
+    const LayerTask& task;
+    const at::Tensor& weight;  ///< that it was found for
+    const LayerStatistics& statistics;
+    const SolvedLayer& solved;
+    double seconds;
+  };
+  void finish(const Finished& layer);
 
   /// Takes the solved layers from a finished shard.
   void restore(const SafetensorsFile& shard);

@@ -112,6 +112,21 @@ const QuantSpec* LayerGroup::static_input() const {
   return plan.has_static_input() ? &*plan.input : nullptr;
 }
 
+bool LayerGroup::has_joint() const {
+  return std::any_of(tasks.begin(), tasks.end(),
+                     [](const LayerTask& task) { return task.plan->is_joint; });
+}
+
+bool LayerGroup::has_single() const {
+  return std::any_of(tasks.begin(), tasks.end(),
+                     [](const LayerTask& task) { return !task.plan->is_joint; });
+}
+
+bool Segment::has_joint() const {
+  return std::any_of(groups.begin(), groups.end(),
+                     [](const LayerGroup& group) { return group.has_joint(); });
+}
+
 int64_t LayerGroup::visits() const {
   return (needs_hessian ? 1 : 0) + (needs_mismatch ? 1 : 0) + (static_input() != nullptr ? 1 : 0);
 }

@@ -24,6 +24,9 @@ struct LayerGroup {
   const QuantSpec* static_input() const;
   /// Times that the windows are to be looked at for it, in either network.
   int64_t visits() const;
+  /// Whether some task is to be solved with the others of its block, or some task alone.
+  bool has_joint() const;
+  bool has_single() const;
 };
 
 /// A stretch of the graph that is worked on at once: a block, or what comes before and after the
@@ -35,6 +38,7 @@ struct Segment {
   bool is_block = false;
   std::vector<LayerGroup> groups;  ///< in the order of their stops
   int64_t visits() const;          ///< of its groups
+  bool has_joint() const;
 };
 
 /// The graph to run (with quantizers of inputs in place when the statistics are of the quantized

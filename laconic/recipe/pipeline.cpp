@@ -66,7 +66,8 @@ std::string transform_with_windows(const Recipe& recipe, const Parts& parts) {
   return "";
 }
 
-std::string what_calibrates(const QuantizationPlan& plan) {
+std::string what_calibrates(const Recipe& recipe, const QuantizationPlan& plan) {
+  if (recipe.calibration.follow_float) return "follow_float";
   for (const LayerPlan& layer : plan.layers) {
     if (layer.needs_hessian) return "the solver " + plan.rules.at(layer.layer.name)->solver;
   }
@@ -80,9 +81,10 @@ CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& mo
     none.windows = at::empty({0, 0}, at::kLong);
     return none;
   }
-  TORCH_CHECK_VALUE(!job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": ",
-                    transform.empty() ? what_calibrates(plan) : "the transform " + transform,
-                    " calibrates on a text: give one with --calibration FILE.");
+  TORCH_CHECK_VALUE(
+      !job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": ",
+      transform.empty() ? what_calibrates(job.recipe, plan) : "the transform " + transform,
+      " calibrates on a text: give one with --calibration FILE.");
   const auto& wanted = job.recipe.calibration;
   CalibrationOptions options{wanted.windows, wanted.length, wanted.seed, wanted.field};
   const bool too_long = model.maximum_length > 0 && wanted.length > model.maximum_length;
@@ -96,17 +98,42 @@ CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& mo
   return data;
 }
 
+LayerProblem problem_of(const LayerPlan& layer, const at::Tensor& weight,
+                        const LayerStatistics& statistics) {
+  LayerProblem problem{layer.layer.name, weight, layer.weight, statistics.hessian,
+                       statistics.mean_square};
+  problem.mismatch = statistics.mismatch;
+  problem.input = layer.input;
+  return problem;
+}
+
+SolvedLayer solved_by(LayerSolution solution) {
+  return {std::move(solution.codes), std::move(solution.parameters), std::move(solution.notes)};
+}
+
 SolveFunction make_solve(const QuantizationPlan& plan, const Parts& parts) {
   return [&plan, &parts](const LayerPlan& layer, const at::Tensor& weight,
                          const LayerStatistics& statistics) {
     const LayerRule& rule = *plan.rules.at(layer.layer.name);
-    LayerProblem problem{layer.layer.name, weight, layer.weight, statistics.hessian,
-                         statistics.mean_square};
-    problem.mismatch = statistics.mismatch;
-    problem.input = layer.input;
-    LayerSolution solution = find_solver(parts, rule.solver).solve(problem, rule.solver_options);
-    return SolvedLayer{std::move(solution.codes), std::move(solution.parameters),
-                       std::move(solution.notes)};
+    const Solver& solver = find_solver(parts, rule.solver);
+    LayerProblem problem = problem_of(layer, weight, statistics);
+    // Statistics that were gathered for the report alone change no number.
+    if (!solver.needs_hessian) problem.hessian = problem.importance = at::Tensor();
+    return solved_by(solver.solve(problem, rule.solver_options));
+  };
+}
+
+SolveBlockFunction make_solve_block(const QuantizationPlan& plan, const Parts& parts) {
+  return [&plan, &parts](const BlockTask& block) {
+    BlockProblem problem{block.name, {}, block.windows, block.loss};
+    for (const BlockTask::Layer& layer : block.layers)
+      problem.layers.push_back(problem_of(*layer.plan, layer.weight, layer.statistics));
+    const LayerRule& rule = *plan.rules.at(block.layers.front().plan->layer.name);
+    std::vector<SolvedLayer> solved;
+    for (LayerSolution& solution :
+         find_solver(parts, rule.solver).solve_block(problem, rule.solver_options))
+      solved.push_back(solved_by(std::move(solution)));
+    return solved;
   };
 }
 
@@ -131,6 +158,7 @@ nlohmann::json manifest_of(const QuantizeJob& job, const Preparation& ready,
                         {"weight", layer.weight_spec},
                         {"signal_to_noise_db", layer.signal_to_noise_db},
                         {"output_error", layer.output_error},
+                        {"followed_error", layer.followed_error},
                         {"notes", layer.notes}});
   }
   nlohmann::json manifest = {
@@ -193,6 +221,7 @@ EngineReport work(const Preparation& ready, const JobIdentity& identity, const Q
   if (job.batch > 0) options.batch = job.batch;
   options.progress = job.progress;
   options.quantized_inputs = job.recipe.calibration.quantized_inputs;
+  options.solve_block = make_solve_block(ready.plan, parts);
   EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
                                    make_solve(ready.plan, parts), writer, options);
   auto manifest = manifest_of(job, ready, report);

@@ -10,10 +10,16 @@
 namespace laconic {
 namespace {
 
+// Null for a layer outside of the blocks.
+const graph::Block* block_of(const graph::LinearLayer& layer, const LanguageModel& model) {
+  for (const graph::Block& block : model.blocks) {
+    if (layer.node >= block.begin && layer.node < block.end) return &block;
+  }
+  return nullptr;
+}
+
 bool in_blocks(const graph::LinearLayer& layer, const LanguageModel& model) {
-  return std::any_of(model.blocks.begin(), model.blocks.end(), [&](const graph::Block& block) {
-    return layer.node >= block.begin && layer.node < block.end;
-  });
+  return block_of(layer, model) != nullptr;
 }
 
 bool is_wildcard(const std::string& pattern) {
@@ -113,6 +119,23 @@ NativeLayer outcome_of(const graph::LinearLayer& layer, const LayerRule& rule,
   return outcome;
 }
 
+// Layers of a block that are solved together have one solver.
+void check_joint(const QuantizationPlan& plan, const LanguageModel& model) {
+  std::map<const graph::Block*, const LayerPlan*> first;
+  for (const LayerPlan& layer : plan.layers) {
+    if (!layer.is_joint) continue;
+    const LayerPlan& other = *first.emplace(block_of(layer.layer, model), &layer).first->second;
+    const LayerRule &rule = *plan.rules.at(layer.layer.name),
+                    &others = *plan.rules.at(other.layer.name);
+    TORCH_CHECK_VALUE(rule.solver == others.solver && rule.solver_options == others.solver_options,
+                      rule.layers.front().where, ": solver: ", layer.layer.name, " and ",
+                      other.layer.name, " are in one block, which ", rule.solver,
+                      " solves as a whole: expected the same solver ", "and options for both, got ",
+                      others.solver, " ", others.solver_options.dump(), " and ", rule.solver, " ",
+                      rule.solver_options.dump(), ".");
+  }
+}
+
 }  // namespace
 
 QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& model,
@@ -126,14 +149,17 @@ QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& mo
     plan.outcome.push_back(outcome_of(layer, *rule, model));
     check_group(*rule, plan.outcome.back());
     check_channel(*rule, plan.outcome.back());
-    plan.layers.push_back({layer, *rule->weight, rule->input, solver.needs_hessian,
-                           solver.needs_hessian && solver.needs_mismatch});
+    const bool follows = recipe.calibration.follow_float;
+    plan.layers.push_back({layer, *rule->weight, rule->input, solver.needs_hessian || follows,
+                           (solver.needs_hessian && solver.needs_mismatch) || follows,
+                           solver.solve_block != nullptr && in_blocks(layer, model)});
     plan.rules[layer.name] = rule;
-    plan.needs_calibration =
-        plan.needs_calibration || solver.needs_hessian || plan.layers.back().has_static_input();
+    plan.needs_calibration = plan.needs_calibration || plan.layers.back().needs_hessian ||
+                             plan.layers.back().has_static_input();
   }
   TORCH_CHECK_VALUE(!plan.layers.empty(), "[recipe] ", recipe.name,
                     ": every layer is skipped: nothing to quantize.");
+  check_joint(plan, model);
   return plan;
 }
 

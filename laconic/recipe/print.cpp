@@ -67,6 +67,7 @@ std::string to_yaml(const Recipe& recipe) {
   out << YAML::Key << "length" << YAML::Value << recipe.calibration.length;
   out << YAML::Key << "seed" << YAML::Value << recipe.calibration.seed;
   out << YAML::Key << "field" << YAML::Value << YAML::DoubleQuoted << recipe.calibration.field;
+  out << YAML::Key << "follow_float" << YAML::Value << recipe.calibration.follow_float;
   out << YAML::Key << "quantized_inputs" << YAML::Value << recipe.calibration.quantized_inputs
       << YAML::EndMap;
   if (!recipe.transforms.empty()) {

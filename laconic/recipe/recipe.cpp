@@ -195,6 +195,7 @@ Recipe::Calibration read_calibration(const YAML::Node& node, const std::string& 
   calibration.seed = static_cast<uint64_t>(seed);
   reader.read("field", calibration.field);
   reader.read("quantized_inputs", calibration.quantized_inputs);
+  reader.read("follow_float", calibration.follow_float);
   reader.finish();
   return calibration;
 }

@@ -49,6 +49,7 @@ struct Recipe {
     uint64_t seed = 0;      ///< 0: windows spread evenly over the text; else drawn by this seed
     std::string field = "text";    ///< of JSON lines
     bool quantized_inputs = true;  ///< statistics from the quantized network's inputs
+    bool follow_float = false;     ///< reports what each layer lost beside the float network
     bool operator==(const Calibration&) const = default;
   } calibration;
   std::vector<LayerRule> rules;

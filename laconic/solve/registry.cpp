@@ -5,6 +5,9 @@
 
 #include "laconic/base/table.h"
 #include "laconic/base/text.h"
+#include "laconic/solve/adaround/adaround.h"
+#include "laconic/solve/autoround/autoround.h"
+#include "laconic/solve/brecq/brecq.h"
 #include "laconic/solve/gpfq/gpfq.h"
 #include "laconic/solve/gptaq/gptaq.h"
 #include "laconic/solve/gptq/gptq.h"
@@ -15,8 +18,9 @@
 namespace laconic {
 namespace {
 
-constexpr Solver kSolvers[] = {nearest::kSolver, gptq::kSolver, gpfq::kSolver, gptaq::kSolver,
-                               qronos::kSolver};
+constexpr Solver kSolvers[] = {nearest::kSolver,  gptq::kSolver,   gpfq::kSolver,
+                               gptaq::kSolver,    qronos::kSolver, autoround::kSolver,
+                               adaround::kSolver, brecq::kSolver};
 
 }  // namespace
 

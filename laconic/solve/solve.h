@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
@@ -28,6 +29,18 @@ struct LayerProblem {
   std::optional<QuantSpec> input = {};  ///< the quantizer of the layer's input, if any
 };
 
+/// What a solver is told about layers of one block that it solves together.
+struct BlockProblem {
+  std::string name;  ///< of the block, for messages
+  std::vector<LayerProblem> layers;
+  int64_t windows = 0;  ///< calibration windows, numbered from 0
+  /// Error of what leaves the block, mean over these windows, with these weights of the layers
+  /// ([out, in] float32): 0-dim, with gradients where autograd records.
+  std::function<at::Tensor(const std::vector<int64_t>& windows,
+                           const std::vector<at::Tensor>& weights)>
+      loss;
+};
+
 struct LayerSolution {
   at::Tensor codes;            ///< [out, in], as quantize_codes gives them
   QuantParameters parameters;  ///< of the spec's granularity
@@ -51,6 +64,11 @@ struct Solver {
   /// Names of the options with defaults, as JSON.
   nlohmann::json (*default_options)();
   bool needs_mismatch = false;  ///< of the float and the quantized network's inputs
+  /// How layers of a block are solved together, in place of `solve`, which is for layers outside of
+  /// blocks; null: one after the other. Such a solver needs the Hessian.
+  /// @returns  one solution a layer, in their order.
+  std::vector<LayerSolution> (*solve_block)(const BlockProblem& problem,
+                                            const nlohmann::json& options) = nullptr;
 };
 
 std::span<const Solver> solvers();

@@ -36,7 +36,7 @@ TEST(Output, JsonIsOneObjectOfEveryCommand) {
             2u);
   EXPECT_GE(run_json({"recipes"})["recipes"].size(), 8u);
   EXPECT_THAT(run_json({"recipes", "w4a16"})["yaml"].get<std::string>(), HasSubstr("bits: 4"));
-  EXPECT_EQ(run_json({"recipes", "--quantizers"})["solvers"].size(), 5u);
+  EXPECT_EQ(run_json({"recipes", "--quantizers"})["solvers"].size(), 8u);
 }
 
 TEST(Output, ProgressIsPlainLinesWithoutATerminalAndNothingWhenQuiet) {

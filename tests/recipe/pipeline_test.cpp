@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "laconic/base/atomic_file.h"
 #include "laconic/file/json/json.h"
 #include "laconic/graph/run.h"
@@ -38,6 +40,48 @@ TEST(Pipeline, OwnSolverIsFoundByItsNameBeforeOurs) {
   run_quantize({.model = repository() / "assets/tiny-lm", .recipe = recipe, .out = directory / "q"},
                parts);
   EXPECT_EQ(calls, 6);
+}
+
+TEST(Pipeline, FollowingTheFloatNetworkReportsWhatLayersLostAndChangesNoCode) {
+  const TemporaryDirectory directory;
+  const auto quantize = [&](const char* name, const char* follow, const char* solver) {
+    const auto recipe =
+        parse_recipe("calibration: {windows: 4, length: 64, follow_float: " + std::string(follow) +
+                         "}\nrules: [{weight: {bits: 3, granularity: channel, statistic: mse}, " +
+                         "solver: " + solver + "}]",
+                     "r.yaml");
+    return run_quantize({.model = repository() / "assets/tiny-lm",
+                         .recipe = recipe,
+                         .calibration = repository() / "assets/text/calibration.txt",
+                         .out = directory / name})
+        .report;
+  };
+  const auto mean = [](const EngineReport& report) {
+    double sum = 0;
+    for (const LayerReport& layer : report.layers) sum += layer.followed_error;
+    return sum / static_cast<double>(report.layers.size());
+  };
+  const auto followed = quantize("followed", "true", "nearest");
+  EXPECT_TRUE(std::isnan(mean(quantize("plain", "false", "nearest"))));
+  EXPECT_EQ(read_text_file(directory / "followed/model-00001-of-00007.safetensors"),
+            read_text_file(directory / "plain/model-00001-of-00007.safetensors"));
+  EXPECT_GT(mean(followed), mean(quantize("gptq", "true", "gptq")));
+}
+
+TEST(Pipeline, BlockSolverWantsOneSolverForTheLayersOfABlock) {
+  const Recipe recipe = parse_recipe(
+      "rules:\n"
+      "  - {layers: '*.o_proj', weight: {bits: 4}, solver: autoround, solver_options: {steps: 3}}\n"
+      "  - {layers: '*.q_proj', weight: {bits: 4}, solver: autoround, solver_options: {steps: "
+      "4}}\n",
+      "r.yaml");
+  const TemporaryDirectory directory;
+  testing::expect_error<c10::ValueError>(
+      [&] {
+        check_quantize(
+            {.model = repository() / "assets/tiny-lm", .recipe = recipe, .out = directory / "q"});
+      },
+      {"r.yaml:", "o_proj", "q_proj", "are in one block", "autoround", "steps"});
 }
 
 // Weights of 8 bits on a rotated network.

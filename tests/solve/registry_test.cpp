@@ -55,5 +55,17 @@ TEST(RelativeOutputError, IsTheShareOfTheOutputsEnergy) {
   EXPECT_DOUBLE_EQ(relative_output_error(w, q, at::eye(2)), 4.0 / 25.0);
 }
 
+TEST(FollowedOutputError, ComparesWithTheFloatNetworksOutput) {
+  at::manual_seed(8);
+  const at::Tensor x = at::randn({40, 6}), other = x + 0.1 * at::randn({40, 6});
+  const at::Tensor w = at::randn({3, 6}), q = w + 0.1 * at::randn({3, 6});
+  const at::Tensor hessian = other.t().matmul(other) / 40;
+  const at::Tensor mismatch = other.t().matmul(x - other) / 40;
+  const at::Tensor lost = (x - other).t().matmul(x - other) / 40;
+  const at::Tensor wanted = x.matmul(w.t()), got = other.matmul(q.t());
+  const double expected = ((wanted - got).square().sum() / wanted.square().sum()).item<double>();
+  EXPECT_NEAR(followed_output_error(w, q, {hessian, mismatch, lost}), expected, 1e-5 * expected);
+}
+
 }  // namespace
 }  // namespace laconic

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "laconic/optimize/schedule.h"
+#include "laconic/quant/quantizer/range.h"
+#include "laconic/solve/learned/variable.h"
+
+namespace laconic::autoround {
+
+/// A weight whose codes are moved by offsets V in [-1/2, 1/2], and whose range by factors:
+/// Q = s (clamp(round(w / s + z + V)) - z). Gradients pass roundings straight through.
+class Offsets : public learned::Variable {
+ public:
+  struct Rates {
+    optimize::LinearDecay offset, clip;
+    bool learns_clip = true;
+  };
+  Offsets(const LayerProblem& problem, const Rates& rates);
+
+  at::Tensor weight() override;
+  void step(const at::Tensor& gradient, int64_t step) override;
+  std::vector<at::Tensor> state() const override;
+  void restore(const std::vector<at::Tensor>& state) override;
+  LayerSolution solution() override;
+
+ private:
+  at::Tensor moved() const;
+  void find_parameters();
+  void step_factors(const at::Tensor& gradient, const at::Tensor& inside, double rate);
+
+  const LayerProblem& problem_;
+  Rates rates_;
+  bool has_range_;
+  Range range_;                  ///< found at first, [scales]
+  at::Tensor high_, low_;        ///< factors of its ends, [scales]
+  QuantParameters parameters_;   ///< of the range with these factors
+  at::Tensor offset_;            ///< V, as `grouped` lays the weight out
+  at::Tensor real_, quantized_;  ///< of the last `weight()`, laid out the same: w + s V, and Q
+};
+
+}  // namespace laconic::autoround
