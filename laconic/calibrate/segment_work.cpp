@@ -2,7 +2,6 @@
 
 #include <c10/util/Exception.h>
 
-#include <cmath>
 #include <limits>
 #include <set>
 #include <variant>
@@ -10,15 +9,19 @@
 #include "laconic/base/progress.h"
 #include "laconic/calibrate/fidelity.h"
 #include "laconic/kernel/pack.h"
+#include "laconic/load/check_finite.h"
 #include "laconic/load/native/stored.h"
 
 namespace laconic {
 namespace {
 
-std::vector<std::string> parameters_of(const graph::Graph& graph, const Segment& segment) {
+/// @param looked_up  also those that are the table of an embedding.
+std::vector<std::string> parameters_of(const graph::Graph& graph, const Segment& segment,
+                                       bool looked_up) {
   std::vector<std::string> names;
   std::set<std::string> seen;
   for (graph::NodeId id = segment.begin; id < segment.end; ++id) {
+    if (!looked_up && graph.at(id).target == "aten::embedding") continue;
     const auto add = [&](const graph::Node& node) {
       if (node.kind == graph::NodeKind::kParameter && seen.insert(node.target).second)
         names.push_back(node.target);
@@ -59,7 +62,8 @@ SegmentWork::SegmentWork(const LanguageModel& model, const EngineGraph& graph,
     : model_(model),
       segment_(segment),
       run_(weights),
-      names_(parameters_of(graph.graph, segment)),
+      names_(parameters_of(graph.graph, segment, /*looked_up=*/true)),
+      loaded_(parameters_of(graph.graph, segment, /*looked_up=*/false)),
       weights_(std::make_unique<graph::OverlaidParameters>(*model.parameters,
                                                            std::map<std::string, at::Tensor>())),
       float_(std::make_unique<graph::OverlaidParameters>(*model.parameters,
@@ -70,7 +74,7 @@ SegmentWork::~SegmentWork() {
 }
 
 void SegmentWork::load() {
-  for (const std::string& name : names_) {
+  for (const std::string& name : loaded_) {
     if (!model_.parameters->has(name)) continue;  // of a static input: found here
     const at::Tensor weight = model_.parameters->get(name);
     weights_->set(name, weight);
@@ -99,9 +103,8 @@ at::Tensor SegmentWork::float_weight(const LayerTask& task) const {
   const at::Tensor stored = weights_->get(task.layer.weight_name);
   const at::Tensor weight =
       (task.layer.transposed ? stored.t() : stored).to(at::kFloat).contiguous();
-  const double finite = weight.sum(at::kDouble).item<double>();
   TORCH_CHECK_VALUE(
-      std::isfinite(finite), "[engine] layer ", task.layer.name, ": its weight ",
+      is_finite(weight), "[engine] layer ", task.layer.name, ": its weight ",
       task.layer.weight_name,
       " holds NaN or infinity. Mend the model, or leave this layer out (skip: true).");
   return weight;

@@ -77,6 +77,7 @@ class SegmentWork {
   const Segment& segment_;
   RunWeights run_;
   std::vector<std::string> names_;
+  std::vector<std::string> loaded_;  ///< those that are read whole
   std::unique_ptr<graph::OverlaidParameters> weights_, float_;
   NamedTensors solved_;
   std::vector<LayerReport> reports_;

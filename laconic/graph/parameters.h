@@ -22,6 +22,10 @@ class Parameters {
   /// The parameter as it is computed with (dtype and device of the source's options).
   /// @throws c10::ValueError naming it when absent.
   virtual at::Tensor get(const std::string& name) const = 0;
+  /// Some rows of a parameter, as `get` has them: what an embedding looks up, without the whole
+  /// table in memory where the source can.
+  /// @param indices  [n] int64. @throws c10::ValueError naming it when absent.
+  virtual at::Tensor rows(const std::string& name, const at::Tensor& indices) const;
   virtual bool has(const std::string& name) const = 0;
   /// @throws c10::ValueError naming it when absent.
   virtual Description describe(const std::string& name) const;
@@ -47,6 +51,7 @@ class OverlaidParameters : public Parameters {
   OverlaidParameters(const Parameters& below, std::map<std::string, at::Tensor> above)
       : below_(below), above_(std::move(above)) {}
   at::Tensor get(const std::string& name) const override;
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const override;
   bool has(const std::string& name) const override {
     return above_.contains(name) || below_.has(name);
   }

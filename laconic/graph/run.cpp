@@ -33,6 +33,7 @@ struct Step {
   std::vector<int32_t> frees;  ///< slots whose last use is here
   int32_t first_slot = 0, slots = 0;
   bool flattens = false;  ///< a return is a list of tensors
+  bool looks_up = false;  ///< rows of a parameter
 };
 
 }  // namespace
@@ -132,6 +133,8 @@ void Runner::Plan::resolve(NodeId id) {
                     schema, "), got ", node.arguments.size(), ".");
   for (size_t i = 0; i < node.arguments.size(); ++i)
     step.feeds.push_back(feed(node.arguments[i], schema.arguments()[i].type()));
+  step.looks_up = node.target == "aten::embedding" && step.feeds[0].kind == Feed::Kind::kSlot &&
+                  is_parameter(step.feeds[0].slot);
   for (const c10::Argument& output : schema.returns())
     step.flattens = step.flattens || output.type()->kind() == c10::TypeKind::ListType;
 }
@@ -186,6 +189,7 @@ class Runner::Frame {
   const c10::IValue& slot(int32_t slot);
   int64_t evaluate(const Size& size);
   void call(NodeId id, const Step& step);
+  at::Tensor look_up(const Step& step);
   at::Tensor quantized(const Step& step, const Quantizer& quantizer);
   void free(int32_t slot);
 
@@ -248,7 +252,22 @@ c10::IValue Runner::Frame::evaluate(const Feed& feed) {
   LACONIC_ASSERT(false, "a feed of no kind");
 }
 
+/// An embedding asks for the rows that it needs: a vocabulary's table can be larger than a block.
+at::Tensor Runner::Frame::look_up(const Step& step) {
+  const std::string& name = plan_.graph.nodes[plan_.values[step.feeds[0].slot].node].target;
+  const at::Tensor indices = evaluate(step.feeds[1]).toTensor();
+  const at::Tensor rows = parameters_.rows(name, indices.reshape({-1}));
+  parameters_.release(name);
+  auto shape = indices.sizes().vec();
+  shape.push_back(rows.size(-1));
+  return rows.reshape(shape);
+}
+
 void Runner::Frame::call(NodeId id, const Step& step) {
+  if (step.looks_up && slots_[step.feeds[0].slot].isNone()) {
+    slots_[step.first_slot] = look_up(step);
+    return;
+  }
   stack_.clear();
   for (const Feed& feed : step.feeds) stack_.push_back(evaluate(feed));
   if (instead_ != nullptr) {

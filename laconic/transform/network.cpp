@@ -24,6 +24,9 @@ class ChangedParameters : public graph::Parameters {
     const auto found = changes_.find(name);
     return found == changes_.end() ? below_->get(name) : found->second.compute(*below_);
   }
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const override {
+    return changes_.contains(name) ? Parameters::rows(name, indices) : below_->rows(name, indices);
+  }
   bool has(const std::string& name) const override {
     return changes_.contains(name) || below_->has(name);
   }

@@ -81,9 +81,14 @@ class CountedParameters : public Parameters {
     most_alive = std::max(most_alive, alive);
     return table_.get(name);
   }
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const override {
+    looked_up += indices.numel();
+    return Parameters::rows(name, indices);
+  }
   bool has(const std::string& name) const override { return table_.has(name); }
   void release(const std::string&) const override { --alive; }
   mutable int alive = 0, most_alive = 0;
+  mutable int64_t looked_up = 0;
 
  private:
   ParameterTable table_;
@@ -95,6 +100,7 @@ TEST(Runner, ReleasesEachParameterAfterItsUse) {
   result_of(trace_net(net), some_ids(), parameters);
   EXPECT_EQ(parameters.alive, 0);
   EXPECT_LE(parameters.most_alive, 2);  // weight and bias of one layer
+  EXPECT_EQ(parameters.looked_up, some_ids().numel()) << "an embedding reads the rows it needs";
 }
 
 TEST(Runner, QuantizesWhereAQuantizerIsPlaced) {

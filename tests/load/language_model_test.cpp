@@ -1,6 +1,8 @@
 #include "laconic/load/language_model.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/index_select.h>
 
 #include "laconic/graph/run.h"
 #include "tests/testing/testing.h"
@@ -19,6 +21,19 @@ TEST(LoadLanguageModel, RunsTheSmallModel) {
   const auto logits = runner(at::arange(20).reshape({2, 10}), *model.parameters);
   EXPECT_EQ(logits.sizes(), (std::vector<int64_t>{2, 10, 4096}));
   EXPECT_TRUE(logits.isfinite().all().item<bool>());
+}
+
+TEST(LoadLanguageModel, RowsAreThoseOfTheWholeTable) {
+  const std::string name = "model.embed_tokens.weight";
+  const auto indices = at::arange(5, 90, 7);
+  for (const bool resident : {false, true}) {
+    const auto model =
+        load_language_model(testing::repository() / "assets/tiny-lm", {.resident = resident});
+    const auto before = model.parameters->rows(name, indices);
+    EXPECT_EQ(before.scalar_type(), at::kFloat);
+    EXPECT_TRUE(at::equal(before, model.parameters->get(name).index_select(0, indices)));
+    EXPECT_TRUE(at::equal(before, model.parameters->rows(name, indices)));
+  }
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ class CheckpointParameters : public graph::Parameters {
                        std::string where)
       : checkpoint_(std::move(checkpoint)), resident_(resident), where_(std::move(where)) {}
   at::Tensor get(const std::string& name) const override;
+  /// Reads and checks these rows alone.
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const override;
   bool has(const std::string& name) const override { return checkpoint_->has(name); }
   graph::Description describe(const std::string& name) const override;
   /// Lets the mapped pages go unless resident.

@@ -36,6 +36,10 @@ at::Tensor NativeParameters::get(const std::string& name) const {
   return kept;
 }
 
+at::Tensor NativeParameters::rows(const std::string& name, const at::Tensor& indices) const {
+  return layers_.contains(name) ? Parameters::rows(name, indices) : rest_.rows(name, indices);
+}
+
 void NativeParameters::release(const std::string& name) const {
   const auto found = layers_.find(name);
   if (found == layers_.end()) return rest_.release(name);

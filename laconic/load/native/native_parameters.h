@@ -18,6 +18,7 @@ class NativeParameters : public graph::Parameters {
  public:
   NativeParameters(std::shared_ptr<const NativeDirectory> native, bool resident);
   at::Tensor get(const std::string& name) const override;
+  at::Tensor rows(const std::string& name, const at::Tensor& indices) const override;
   bool has(const std::string& name) const override {
     return layers_.contains(name) || rest_.has(name);
   }
