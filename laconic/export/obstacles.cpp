@@ -16,10 +16,18 @@ void LayerObstacles::add(const std::string& layer, const std::string& reason) {
 
 std::vector<std::string> graph_obstacles(const std::vector<std::string>& changes) {
   std::vector<std::string> sentences;
-  for (const std::string& change : changes)
+  for (const std::string& change : changes) {
+    if (change == "attention") {
+      sentences.emplace_back(
+          "the recipe quantizes what attention reads, which this format does not "
+          "hold: leave attention out of the recipe, and choose the cache's type "
+          "where the model runs.");
+      continue;
+    }
     sentences.push_back("the transform " + change +
                         " made the network another than its architecture's, which readers of this "
                         "format would run: leave it out of the recipe.");
+  }
   return sentences;
 }
 

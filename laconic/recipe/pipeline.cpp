@@ -16,6 +16,7 @@
 #include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
 #include "laconic/graph/save.h"
+#include "laconic/recipe/attention_plan.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
 
@@ -141,7 +142,15 @@ struct Preparation {
   LanguageModel model;
   std::vector<TransformReport> transforms;
   QuantizationPlan plan;
+  std::map<std::string, graph::AttentionQuantizers> attention;  ///< by module
   CalibrationData calibration;
+
+  /// Why the directory holds a graph, if it does.
+  std::vector<std::string> graph_changes() const {
+    auto changes = model.graph_changes;
+    if (!attention.empty()) changes.emplace_back("attention");
+    return changes;
+  }
 };
 
 // Without times, memory and paths: the same job gives the same bytes.
@@ -168,7 +177,7 @@ nlohmann::json manifest_of(const QuantizeJob& job, const Preparation& ready,
       {"seed", job.recipe.calibration.seed},
       {"calibration", {{"offsets", data.offsets}, {"tokens", data.tokens}, {"notes", data.notes}}},
       {"report", {{"layers", measured}, {"transforms", transformed}}}};
-  if (!ready.model.graph_changes.empty()) manifest["graph"] = ready.model.graph_changes;
+  if (const auto changes = ready.graph_changes(); !changes.empty()) manifest["graph"] = changes;
   return manifest;
 }
 
@@ -187,9 +196,10 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
         transform_model(ready.model, find_transform(parts, step.name), step.options, context));
   ready.plan = plan_quantization(job.recipe, ready.model, parts);
   ready.plan.needs_calibration = ready.plan.needs_calibration || !transform.empty();
+  ready.attention = plan_attention(job.recipe, ready.model);
   for (const std::string& format : job.exports)
     check_exportable(find_exporter(parts, format), ready.model.config, ready.plan.outcome,
-                     ready.model.graph_changes);
+                     ready.graph_changes());
   return ready;
 }
 
@@ -203,8 +213,9 @@ std::vector<std::filesystem::path> result_files(const Preparation& ready,
     write_json_file(working / "config.json", ready.model.config);
     files.push_back(working / "config.json");
   }
-  if (!ready.model.graph_changes.empty()) {
-    graph::save_graph(ready.model.graph, working / NativeDirectory::kGraphFile);
+  if (!ready.graph_changes().empty()) {
+    graph::save_graph(graph::place_attention_quantizers(ready.model.graph, ready.attention),
+                      working / NativeDirectory::kGraphFile);
     files.push_back(working / NativeDirectory::kGraphFile);
   }
   return files;
@@ -256,6 +267,8 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   outcome.offsets = ready.calibration.offsets;
   outcome.notes = ready.calibration.notes;
   note_transforms(ready.transforms, outcome);
+  for (std::string& line : describe_attention(ready.attention))
+    outcome.notes.push_back(std::move(line));
   if (!ready.plan.needs_calibration && !job.calibration.empty())
     outcome.notes.emplace_back("the calibration text was not used: this recipe needs none.");
   NativeWriter writer(out, engine_shard_count(ready.model), job.overwrite);

@@ -31,10 +31,15 @@ void emit(YAML::Emitter& out, const char* key, const std::optional<QuantSpec>& s
   out << YAML::Key << key << YAML::Value << YAML::Load(to_yaml(*spec));
 }
 
-void emit(YAML::Emitter& out, const LayerRule& rule) {
-  out << YAML::BeginMap << YAML::Key << "layers" << YAML::Value << YAML::Flow << YAML::BeginSeq;
-  for (const LayerPattern& pattern : rule.layers) out << YAML::DoubleQuoted << pattern.text;
+void emit(YAML::Emitter& out, const std::vector<LayerPattern>& layers) {
+  out << YAML::Key << "layers" << YAML::Value << YAML::Flow << YAML::BeginSeq;
+  for (const LayerPattern& pattern : layers) out << YAML::DoubleQuoted << pattern.text;
   out << YAML::EndSeq;
+}
+
+void emit(YAML::Emitter& out, const LayerRule& rule) {
+  out << YAML::BeginMap;
+  emit(out, rule.layers);
   if (rule.skip) out << YAML::Key << "skip" << YAML::Value << true;
   emit(out, "weight", rule.weight);
   emit(out, "input", rule.input);
@@ -46,6 +51,18 @@ void emit(YAML::Emitter& out, const LayerRule& rule) {
   out << YAML::EndMap;
 }
 
+void emit(YAML::Emitter& out, const AttentionRule& rule) {
+  out << YAML::BeginMap;
+  emit(out, rule.layers);
+  if (rule.skip) out << YAML::Key << "skip" << YAML::Value << true;
+  emit(out, "queries", rule.quantizers.queries);
+  emit(out, "keys", rule.quantizers.keys);
+  emit(out, "values", rule.quantizers.values);
+  if (rule.quantizers.residual > 0)
+    out << YAML::Key << "residual" << YAML::Value << rule.quantizers.residual;
+  out << YAML::EndMap;
+}
+
 void emit(YAML::Emitter& out, const TransformStep& step) {
   out << YAML::BeginMap << YAML::Key << "name" << YAML::Value << step.name;
   for (const auto& [key, value] : step.options.items()) {
@@ -53,6 +70,13 @@ void emit(YAML::Emitter& out, const TransformStep& step) {
     emit(out, value);
   }
   out << YAML::EndMap;
+}
+
+template <typename Item>
+void emit_list(YAML::Emitter& out, const char* key, const std::vector<Item>& items) {
+  out << YAML::Key << key << YAML::Value << YAML::BeginSeq;
+  for (const Item& item : items) emit(out, item);
+  out << YAML::EndSeq;
 }
 
 }  // namespace
@@ -70,14 +94,10 @@ std::string to_yaml(const Recipe& recipe) {
   out << YAML::Key << "follow_float" << YAML::Value << recipe.calibration.follow_float;
   out << YAML::Key << "quantized_inputs" << YAML::Value << recipe.calibration.quantized_inputs
       << YAML::EndMap;
-  if (!recipe.transforms.empty()) {
-    out << YAML::Key << "transforms" << YAML::Value << YAML::BeginSeq;
-    for (const TransformStep& step : recipe.transforms) emit(out, step);
-    out << YAML::EndSeq;
-  }
-  out << YAML::Key << "rules" << YAML::Value << YAML::BeginSeq;
-  for (const LayerRule& rule : recipe.rules) emit(out, rule);
-  out << YAML::EndSeq << YAML::EndMap;
+  if (!recipe.transforms.empty()) emit_list(out, "transforms", recipe.transforms);
+  emit_list(out, "rules", recipe.rules);
+  if (!recipe.attention.empty()) emit_list(out, "attention", recipe.attention);
+  out << YAML::EndMap;
   return std::string(out.c_str()) + "\n";
 }
 

@@ -185,6 +185,57 @@ LayerRule read_rule(const YAML::Node& node, const std::string& where, const Part
   return rule;
 }
 
+// Runs of queries, keys and values as attention reads them, [batch, heads, tokens, head size].
+void check_attention(const YAML::Node& node, const std::string& role, const QuantSpec& spec,
+                     const MappingReader& reader) {
+  check_not_for_training(node, role.c_str(), spec, reader);
+  if (!std::holds_alternative<StatisticScale>(spec.scale) &&
+      !std::holds_alternative<ConstantScale>(spec.scale))
+    reader.fail(node, role +
+                          ": scale: expected statistic (found anew for each token) or constant, "
+                          "got " +
+                          part_name(spec.scale) + ".");
+  const auto* group = std::get_if<PerGroup>(&spec.granularity);
+  const bool within_token = group != nullptr && (group->axis == -1 || group->axis == 3);
+  if (within_token || std::holds_alternative<PerToken>(spec.granularity)) return;
+  reader.fail(node,
+              role +
+                  ": expected granularity token (a scale for each token and head) or "
+                  "group along a head (axis -1): tokens that share a scale cannot be cached one "
+                  "by one.");
+}
+
+AttentionRule read_attention_rule(const YAML::Node& node, const std::string& where,
+                                  const Parts& parts) {
+  MappingReader reader(node, where, "attention rule");
+  AttentionRule rule;
+  const YAML::Node layers = reader.find("layers");
+  rule.layers = layers.IsDefined() ? read_patterns(layers, reader, where)
+                                   : std::vector<LayerPattern>{{"*", location(where, node.Mark())}};
+  reader.read("skip", rule.skip);
+  reader.read("residual", rule.quantizers.residual, 0, kMaximumLength);
+  const auto read_role = [&](const char* role, std::optional<QuantSpec>& spec) {
+    spec = read_spec(reader, role, where, parts);
+    if (spec) check_attention(reader.find(role), role, *spec, reader);
+    return spec.has_value();
+  };
+  bool any = read_role("queries", rule.quantizers.queries);
+  const bool keys = read_role("keys", rule.quantizers.keys);
+  const bool values = read_role("values", rule.quantizers.values);
+  any = any || keys || values;
+  reader.finish();
+  if (any == rule.skip)
+    reader.fail(node,
+                "attention rule: expected quantizers (queries, keys, values) or skip: true, "
+                "got " +
+                    std::string(any ? "both." : "neither."));
+  if (rule.quantizers.residual > 0 && !keys && !values)
+    reader.fail(node,
+                "attention rule: residual keeps the last keys and values in float: expected "
+                "keys or values to be quantized.");
+  return rule;
+}
+
 Recipe::Calibration read_calibration(const YAML::Node& node, const std::string& where) {
   MappingReader reader(node, where, "calibration");
   Recipe::Calibration calibration;
@@ -227,14 +278,19 @@ TransformStep read_transform(const YAML::Node& node, const std::string& where, c
   return step;
 }
 
-std::vector<TransformStep> read_transforms(const YAML::Node& node, const MappingReader& reader,
-                                           const std::string& where, const Parts& parts) {
+// Lists that may be absent: of transforms, of attention rules.
+template <typename Item>
+std::vector<Item> read_list(MappingReader& reader, const char* key, const char* example,
+                            const std::string& where, const Parts& parts,
+                            Item (*read)(const YAML::Node&, const std::string&, const Parts&)) {
+  const YAML::Node node = reader.find(key);
+  std::vector<Item> items;
+  if (!node.IsDefined()) return items;
   if (!node.IsSequence())
-    reader.fail(node, "transforms: expected a list such as [{name: fold_norms}], got " +
+    reader.fail(node, std::string(key) + ": expected a list such as " + example + ", got " +
                           describe(node) + ".");
-  std::vector<TransformStep> steps;
-  for (const auto& item : node) steps.push_back(read_transform(item, where, parts));
-  return steps;
+  for (const auto& item : node) items.push_back(read(item, where, parts));
+  return items;
 }
 
 Recipe read_recipe(const YAML::Node& node, const std::string& where, const Parts& parts) {
@@ -245,8 +301,11 @@ Recipe read_recipe(const YAML::Node& node, const std::string& where, const Parts
   if (const YAML::Node calibration = reader.find("calibration"); calibration.IsDefined()) {
     recipe.calibration = read_calibration(calibration, where);
   }
-  if (const YAML::Node steps = reader.find("transforms"); steps.IsDefined())
-    recipe.transforms = read_transforms(steps, reader, where, parts);
+  recipe.transforms = read_list<TransformStep>(reader, "transforms", "[{name: fold_norms}]", where,
+                                               parts, read_transform);
+  recipe.attention =
+      read_list<AttentionRule>(reader, "attention", "[{keys: {bits: 8, granularity: token}}]",
+                               where, parts, read_attention_rule);
   const YAML::Node rules = reader.find("rules");
   reader.finish();
   if (!rules.IsDefined())

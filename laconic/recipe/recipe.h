@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "laconic/graph/attention_quantizers.h"
 #include "laconic/quant/quantizer/quant_spec.h"
 #include "laconic/recipe/parts.h"
 
@@ -33,6 +34,15 @@ struct LayerRule {
   bool operator==(const LayerRule&) const = default;
 };
 
+/// Quantizers of what attention reads, for the attentions whose module's name matches; the last
+/// rule that matches wins.
+struct AttentionRule {
+  std::vector<LayerPattern> layers = {{"*", ""}};
+  bool skip = false;  ///< leave these attentions in float
+  graph::AttentionQuantizers quantizers;
+  bool operator==(const AttentionRule&) const = default;
+};
+
 /// A rewrite of the float network before anything is quantized.
 struct TransformStep {
   std::string name;
@@ -53,6 +63,7 @@ struct Recipe {
     bool operator==(const Calibration&) const = default;
   } calibration;
   std::vector<LayerRule> rules;
+  std::vector<AttentionRule> attention = {};
   std::vector<TransformStep> transforms = {};  ///< in this order
   bool operator==(const Recipe&) const = default;
 };

@@ -14,8 +14,8 @@ namespace laconic {
 namespace {
 
 // The words that a key may begin with: of the recipe, and of each of its rules.
-const std::vector<std::string> kTopWords = {"name", "description", "calibration", "transforms",
-                                            "rules"};
+const std::vector<std::string> kTopWords = {"name",       "description", "calibration",
+                                            "transforms", "rules",       "attention"};
 const std::vector<std::string> kRuleWords = {"layers", "skip",   "weight",
                                              "input",  "solver", "solver_options"};
 constexpr size_t kMaximumWords = 16;

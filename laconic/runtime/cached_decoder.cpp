@@ -42,9 +42,12 @@ std::optional<QuantSpec> take_quantizer(Graph& graph, Node& node, size_t argumen
   return spec;
 }
 
+/// A size of heads that every usual size of groups divides.
+constexpr int64_t kManyDivisors = 6720;
+
 /// Tokens are cached one by one, so none may change what another becomes.
 void check_tokens(const QuantSpec& spec, const std::string& where) {
-  const auto shape = scale_shape({2, 4, 6, 64}, spec.granularity);
+  const auto shape = scale_shape({2, 4, 6, kManyDivisors}, spec.granularity);
   TORCH_CHECK_VALUE(shape.size() >= 4 && shape[0] == 2 && shape[2] == 6, "[decode] ", where,
                     ": expected a scale for each token (granularity token, or group of the last "
                     "axis), got ",

@@ -175,6 +175,49 @@ TEST(Pipeline, OnlineRotationKeepsItsGraphAndIsRefusedByExporters) {
                                          {"the transform rotate (keys)", "leave it out"});
 }
 
+TEST(Pipeline, QuantizedAttentionIsKeptInTheGraphAndRefusedByExporters) {
+  const TemporaryDirectory directory;
+  const auto quantized = [&](const std::string& attention) {
+    QuantizeJob job{.model = repository() / "assets/tiny-lm",
+                    .recipe = parse_recipe("rules: [{weight: {bits: 8, granularity: channel}}]\n"
+                                           "attention: [" +
+                                               attention + "]",
+                                           "r.yaml"),
+                    .out = directory / "q",
+                    .overwrite = true};
+    run_quantize(job);
+    return job;
+  };
+  quantized("{keys: {bits: 8, granularity: token}, values: {bits: 8, granularity: token}}");
+  EXPECT_LT(logits_error(directory / "q"), 0.02);
+  EXPECT_EQ(load_language_model(directory / "q").graph.quantizers.size(), 12u);
+  quantized("{values: {bits: 2, granularity: token}}");
+  const double coarse = logits_error(directory / "q");
+  EXPECT_GT(coarse, 0.05);
+  QuantizeJob job = quantized("{values: {bits: 2, granularity: token}, residual: 16}");
+  EXPECT_LT(logits_error(directory / "q"), coarse);
+  job.exports = {"gguf-f32"};
+  testing::expect_error<c10::ValueError>([&] { run_quantize(job); },
+                                         {"what attention reads", "leave attention out"});
+}
+
+TEST(Pipeline, AttentionRulesFitTheModel) {
+  const auto plan_of = [](const std::string& attention) {
+    const QuantizeJob job{
+        .model = repository() / "assets/tiny-lm",
+        .recipe = parse_recipe("rules: [{weight: {bits: 8}}]\nattention: " + attention, "r.yaml"),
+        .out = testing::TemporaryDirectory() / "q"};
+    check_quantize(job);
+  };
+  plan_of("[{keys: {bits: 4, granularity: group, axis: -1, group_size: 16}}]");
+  testing::expect_error<c10::ValueError>(
+      [&] { plan_of("[{keys: {bits: 4, granularity: group, axis: -1, group_size: 24}}]"); },
+      {"r.yaml:2:13", "keys: group_size 24 does not divide the 32 features of a head"});
+  testing::expect_error<c10::ValueError>(
+      [&] { plan_of("[{layers: '*.attention', keys: {bits: 4, granularity: token}}]"); },
+      {"r.yaml:2:22", "matches no attention", "model.layers.0.self_attn"});
+}
+
 TEST(Pipeline, WorkingDirectoryWithOtherFilesIsLeftAlone) {
   const TemporaryDirectory directory;
   std::filesystem::create_directory(directory / "q.partial");

@@ -72,6 +72,40 @@ TEST(Recipe, FaultsInTransformsAreNamed) {
   fault("rotate", {"r.yaml:1:13: ", "transforms: expected a list"});
 }
 
+TEST(Recipe, AttentionRulesAreRead) {
+  const Recipe recipe = parse_recipe(
+      kGood +
+          "attention:\n  - keys: {bits: 4, granularity: token}\n"
+          "    values: {bits: 4, granularity: group, axis: -1, group_size: 32}\n    residual: 64\n"
+          "  - {layers: \"model.layers.0.*\", skip: true}\n",
+      "r.yaml");
+  ASSERT_EQ(recipe.attention.size(), 2u);
+  EXPECT_EQ(recipe.attention[0].layers[0].text, "*");
+  EXPECT_EQ(recipe.attention[0].quantizers.residual, 64);
+  EXPECT_EQ(recipe.attention[0].quantizers.keys,
+            QuantSpec{}.let(IntFormat{.bit_width = 4}, Granularity(PerToken{})));
+  EXPECT_FALSE(recipe.attention[0].quantizers.queries);
+  EXPECT_TRUE(recipe.attention[1].skip);
+  EXPECT_EQ(parse_recipe(to_yaml(recipe), "printed"), recipe);
+}
+
+TEST(Recipe, FaultsInAttentionRulesAreNamed) {
+  const auto fault = [](const std::string& attention, const std::vector<std::string>& words) {
+    expect_fault("rules: [{weight: {bits: 4}}]\nattention: " + attention, words);
+  };
+  fault("{keys: {bits: 4}}", {"r.yaml:2:12: ", "attention: expected a list"});
+  fault("[{key: {bits: 4}}]", {"r.yaml:2:14: ", "\"keys\""});
+  fault("[{}]", {"expected quantizers (queries, keys, values)", "neither"});
+  fault("[{skip: true, keys: {bits: 4, granularity: token}}]", {"got both"});
+  fault("[{keys: {bits: 4}}]", {"keys: expected granularity token"});
+  fault("[{values: {bits: 4, granularity: group, group_size: 8, axis: 0}}]",
+        {"values: expected granularity token"});
+  fault("[{values: {bits: 4, granularity: token, scale: static}}]",
+        {"values: scale", "got static"});
+  fault("[{queries: {bits: 4, granularity: token}, residual: 4}]", {"residual"});
+  fault("[{keys: {bits: 4, granularity: token}, residual: -1}]", {"residual"});
+}
+
 TEST(Recipe, WhatIsLeftOutHasItsDefault) {
   const Recipe recipe = parse_recipe("rules: [{weight: {bits: 4}}]", "r.yaml");
   EXPECT_EQ(recipe.calibration, Recipe::Calibration{});

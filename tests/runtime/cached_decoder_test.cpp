@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "laconic/graph/attention_quantizers.h"
 #include "laconic/load/language_model.h"
 #include "tests/testing/random_model.h"
 #include "tests/testing/testing.h"
@@ -101,6 +102,85 @@ TEST(CachedDecoder, GivesTheLogitsOfTheWholeTextHoweverItIsCut) {
     EXPECT_LE(difference(model, {9, 1, 1, 1, 1, 1, 1, 1}), kTolerance);
     EXPECT_LE(difference(model, {3, 7, 1, 5, 4}), kTolerance);
   }
+}
+
+graph::Graph quantized_everywhere(const graph::Graph& graph,
+                                  const graph::AttentionQuantizers& quantizers) {
+  std::map<std::string, graph::AttentionQuantizers> all;
+  for (const auto& module : graph::attention_modules(graph)) all[module] = quantizers;
+  return graph::place_attention_quantizers(graph, all);
+}
+
+QuantSpec dynamic(int bits, const Granularity& granularity) {
+  QuantSpec spec;
+  spec.format = IntFormat{.bit_width = bits};
+  spec.granularity = granularity;
+  return spec;
+}
+
+graph::AttentionQuantizers few_bits(int64_t residual) {
+  QuantSpec values = dynamic(4, PerGroup{.axis = -1, .group_size = 4});
+  values.format = IntFormat{.bit_width = 4, .is_signed = false};
+  values.scale = StatisticScale{{.statistic = MinMax{}}};
+  values.zero_point = IntegerZeroPoint{};
+  return {.queries = {}, .keys = dynamic(4, PerToken{}), .values = values, .residual = residual};
+}
+
+TEST(CachedDecoder, KeepsQuantizedKeysAndValuesAsTheGraphDoes) {
+  // One layer: with more, a code that rounds the other way would show behind it.
+  const auto one = with(random_config("LlamaForCausalLM"), {{"num_hidden_layers", 1}});
+  const auto windowed =
+      with(random_config("MistralForCausalLM"), {{"num_hidden_layers", 1}, {"sliding_window", 6}});
+  for (const json& config : {one, windowed})
+    for (const int64_t residual : {0, 1, 4, 30}) {
+      SCOPED_TRACE(config["architectures"][0].get<std::string>() + std::to_string(residual));
+      LanguageModel model = model_of(config);
+      const graph::Graph whole = model.graph;
+      model.graph = quantized_everywhere(model.graph, few_bits(residual));
+      EXPECT_LE(difference(model, {9, 1, 1, 1, 1, 1, 1, 1}), kTolerance);
+      EXPECT_LE(difference(model, {3, 7, 1, 5, 4}), kTolerance);
+      const auto ids = some_ids(2, 20);
+      const auto change = (graph::Runner(model.graph)(ids, *model.parameters) -
+                           graph::Runner(whole)(ids, *model.parameters))
+                              .abs()
+                              .max()
+                              .item<double>();
+      // A window that sees all in float changes nothing but the order of sums.
+      if (residual == 30)
+        EXPECT_LE(change, kTolerance);
+      else
+        EXPECT_GT(change, 0.01);
+    }
+}
+
+TEST(CachedDecoder, HoldsCodesInAQuarterOfTheMemory) {
+  auto model = model_of(random_config("LlamaForCausalLM"));
+  const auto bytes = [&] {
+    const CachedDecoder decoder(model.graph, model.parameters);
+    Decoding decoding(decoder);
+    decoding.extend(some_ids(1, 40));
+    return static_cast<double>(decoding.bytes());
+  };
+  const double floats = bytes();
+  const auto bytewise = dynamic(8, PerToken{});
+  model.graph = quantized_everywhere(
+      model.graph, {.queries = {}, .keys = bytewise, .values = bytewise, .residual = 0});
+  // Heads of 8: a byte each and four of the scale, of 32.
+  EXPECT_NEAR(bytes() / floats, 12.0 / 32.0, 1e-9);
+}
+
+TEST(CachedDecoderFault, AScaleThatTokensShareIsRefused) {
+  auto model = model_of(random_config("LlamaForCausalLM"));
+  for (const Granularity& shared :
+       {Granularity(PerTensor{}), Granularity(PerChannel{.axis = -1})}) {
+    const auto graph = quantized_everywhere(
+        model.graph, {.queries = {}, .keys = dynamic(4, shared), .values = {}, .residual = 0});
+    expect_error<c10::ValueError>([&] { CachedDecoder(graph, model.parameters); },
+                                  {"[decode]", "scale for each token"});
+  }
+  const auto once = quantized_everywhere(model.graph, few_bits(0));
+  expect_error<c10::ValueError>([&] { quantized_everywhere(once, few_bits(0)); },
+                                {"not quantized yet"});
 }
 
 TEST(CachedDecoder, ForgetsWhatLiesBeforeTheWindow) {
