@@ -13,7 +13,8 @@ namespace {
 
 constexpr int kWrongUse = 2;
 constexpr size_t kColumn = 30;
-const std::vector<std::string> kCommands = {"quantize", "evaluate", "export", "compare", "recipes"};
+const std::vector<std::string> kCommands = {"quantize", "evaluate", "export",
+                                            "compare",  "recipes",  "serve"};
 
 // Options that the program will have: named, so that nobody looks for a typing error.
 struct Planned {
@@ -79,6 +80,7 @@ class Grammar {
     add_export();
     add_compare();
     add_recipes();
+    add_serve();
   }
 
   CLI::App& app() { return app_; }
@@ -90,6 +92,7 @@ class Grammar {
     if (app_.got_subcommand("export")) line.command = export_;
     if (app_.got_subcommand("compare")) line.command = compare_;
     if (app_.got_subcommand("recipes")) line.command = recipes_;
+    if (app_.got_subcommand("serve")) line.command = serve_;
     return line;
   }
 
@@ -276,6 +279,20 @@ class Grammar {
     add_common(command);
   }
 
+  void add_serve() {
+    CLI::App* command = app_.add_subcommand("serve", "Answer completion requests over HTTP.");
+    command->footer("\nExample:\n  laconic serve assets/tiny-lm --port 8080");
+    command->add_option("MODEL", serve_.model, "Directory of the model.")
+        ->required()
+        ->type_name("");
+    command->add_option("--port", serve_.port, "Where to listen; 0: any free port; default: 8080.")
+        ->type_name("N")
+        ->check(whole_number(0, 65535));
+    command->add_option("--host", serve_.host, "Address to listen at; default: 127.0.0.1.")
+        ->type_name("ADDRESS");
+    add_machine(command);
+  }
+
   CLI::App app_;
   CommandLine common_;
   QuantizeCommand quantize_;
@@ -283,6 +300,7 @@ class Grammar {
   ExportCommand export_;
   CompareCommand compare_;
   RecipesCommand recipes_;
+  ServeCommand serve_;
 };
 
 const CLI::App* deepest(const CLI::App* app) {

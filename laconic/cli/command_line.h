@@ -52,8 +52,14 @@ struct RecipesCommand {
   std::string pictures;  ///< directory; empty: none
 };
 
+struct ServeCommand {
+  std::string model, host = "127.0.0.1";
+  int64_t port = 8080;  ///< 0: any free one
+};
+
 struct CommandLine {
-  std::variant<QuantizeCommand, PerplexityCommand, ExportCommand, CompareCommand, RecipesCommand>
+  std::variant<QuantizeCommand, PerplexityCommand, ExportCommand, CompareCommand, RecipesCommand,
+               ServeCommand>
       command;
   int64_t threads = 0;  ///< 0: LibTorch's choice
   std::string device = "cpu";

@@ -21,6 +21,7 @@ void run_command(const PerplexityCommand& command, const Session& session);
 void run_command(const ExportCommand& command, const Session& session);
 void run_command(const CompareCommand& command, const Session& session);
 void run_command(const RecipesCommand& command, const Session& session);
+void run_command(const ServeCommand& command, const Session& session);
 
 /// Writes to standard output. @throws c10::Error when that fails (a full disk, a closed pipe).
 void print(const std::string& text);

@@ -8,7 +8,8 @@
 
 namespace laconic {
 
-/// By module: the quantizers of attention that the recipe asks for; the last rule that matches wins.
+/// By module: the quantizers of attention that the recipe asks for; the last rule that matches
+/// wins.
 /// @throws c10::ValueError with the rule's "file:line:column" for a pattern that matches no
 /// attention of the model, and for a group size that does not divide the size of its heads.
 std::map<std::string, graph::AttentionQuantizers> plan_attention(const Recipe& recipe,
