@@ -100,8 +100,8 @@ TEST(Recipe, FaultsInAttentionRulesAreNamed) {
   fault("[{keys: {bits: 4}}]", {"keys: expected granularity token"});
   fault("[{values: {bits: 4, granularity: group, group_size: 8, axis: 0}}]",
         {"values: expected granularity token"});
-  fault("[{values: {bits: 4, granularity: token, scale: static}}]",
-        {"values: scale", "got static"});
+  fault("[{values: {bits: 4, granularity: token, scale: learned}}]",
+        {"values: scale", "got learned"});
   fault("[{queries: {bits: 4, granularity: token}, residual: 4}]", {"residual"});
   fault("[{keys: {bits: 4, granularity: token}, residual: -1}]", {"residual"});
 }
