@@ -7,7 +7,8 @@ usage: learned_rounding.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--steps 2,1
 Both quantize the whole model twice, with as many steps a block as --steps names; the difference of the times over the
 difference of the steps, over the blocks, is a step: forward, backward and quantizers of one block on 8 windows. Loading,
 calibration and the final comparison of states are the same in both runs. The package's loop has its quantizers in the
-network and half precision (float16); ours has bfloat16 where the processor has AMX. EVALUATION is not read.
+network and half precision (float16); ours has bfloat16 where the processor has AMX. EVALUATION is not read. The package takes
+a GPU where it sees one: hide it with CUDA_VISIBLE_DEVICES= (ours here is the CPU).
 """
 import json
 import sys

@@ -72,7 +72,7 @@ def arguments(bits, group_size, solver, input_bits=0, rotated=False):
 def learned_rounding(steps):
     """The package's words for AutoRound: offsets by signed gradients, scales by gradients, block by block."""
     return ["--learned-round", "identity", "--learned-round-iters", str(steps), "--learned-round-scale", "--gpxq-block-name",
-            "model.layers"]
+            "model.layers", "--calibration-batch-size", "1"]
 
 
 def quantize(model, windows, words, threads):
