@@ -189,8 +189,11 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   ready.plan = plan_quantization(job.recipe, ready.model, parts);
   const std::string transform = transform_with_windows(job.recipe, parts);
   ready.calibration = read_calibration(job, ready.model, ready.plan, transform);
-  transform::TransformContext context{ready.calibration.windows, {}};
-  for (const NativeLayer& layer : ready.plan.outcome) context.weights[layer.name] = layer.weight;
+  transform::TransformContext context{ready.calibration.windows, {}, {}};
+  for (const NativeLayer& layer : ready.plan.outcome) {
+    context.weights[layer.name] = layer.weight;
+    if (layer.input) context.inputs[layer.name] = *layer.input;
+  }
   for (const TransformStep& step : job.recipe.transforms)
     ready.transforms.push_back(
         transform_model(ready.model, find_transform(parts, step.name), step.options, context));

@@ -21,8 +21,8 @@ namespace laconic::transform {
 /// What is known of the job beside the network.
 struct TransformContext {
   at::Tensor windows = {};  ///< [n, length] int64 ids of the calibration text
-  std::map<std::string, QuantSpec> weights =
-      {};  ///< by layer: what its weight will be quantized by
+  /// By layer: what its weight will be quantized by, and its input, if it will.
+  std::map<std::string, QuantSpec> weights = {}, inputs = {};
 };
 
 /// A network that is rewritten: a graph and where its numbers come from.

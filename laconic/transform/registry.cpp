@@ -18,8 +18,9 @@ namespace laconic {
 namespace {
 
 constexpr Transform kTransforms[] = {
-    transform::kAwq,  transform::kEqualize, transform::kFoldNorms, transform::kLowRank,
-    transform::kMagr, transform::kRotate,   transform::kSmooth,    transform::kSplit};
+    transform::kAwq,     transform::kEqualize, transform::kFoldNorms,
+    transform::kLowRank, transform::kMagr,     transform::kRotate,
+    transform::kSmooth,  transform::kSpin,     transform::kSplit};
 
 }  // namespace
 

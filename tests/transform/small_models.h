@@ -121,7 +121,7 @@ inline at::Tensor logits_of(const LanguageModel& model) {
 
 /// Windows, and one quantizer for every layer of the blocks.
 inline transform::TransformContext context_of(const LanguageModel& model, const QuantSpec& spec) {
-  transform::TransformContext context{small_windows(), {}};
+  transform::TransformContext context{small_windows(), {}, {}};
   for (const auto& layer : model.layers)
     if (layer.node < model.blocks.back().end) context.weights[layer.name] = spec;
   return context;

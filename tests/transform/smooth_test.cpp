@@ -16,7 +16,7 @@ using testing::small_model;
 using testing::small_windows;
 
 TransformReport smoothed(LanguageModel& model, const nlohmann::json& options) {
-  return transform_model(model, find_transform("smooth"), options, {small_windows()});
+  return transform_model(model, find_transform("smooth"), options, {small_windows(), {}, {}});
 }
 
 TEST(Smooth, EveryArchitectureComputesTheSame) {

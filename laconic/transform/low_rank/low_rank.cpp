@@ -1,6 +1,6 @@
 #include "laconic/transform/low_rank/low_rank.h"
 
-#include <ATen/ops/linalg_svd.h>
+#include <ATen/ops/linalg_eigh.h>
 
 #include <array>
 #include <cstdio>
@@ -78,6 +78,19 @@ void put_branch(const FloatNetwork& network, const LinearLayer& layer, const Low
                    network.parameters->describe(name)};
 }
 
+/// Factors [in, rank] and [rank, out] of the nearest matrix of a rank to a [out, in] one. The
+/// eigenvectors of the smaller Gram matrix, in double precision: many times quicker than all
+/// singular vectors.
+std::pair<at::Tensor, at::Tensor> nearest_of_rank(const at::Tensor& matrix, int64_t rank) {
+  const auto exact = matrix.to(at::kDouble);
+  const bool is_wide = exact.size(1) > exact.size(0);
+  const auto gram = is_wide ? exact.mm(exact.t()) : exact.t().mm(exact);
+  const auto vectors = std::get<1>(at::linalg_eigh(gram)).slice(1, -rank);
+  const auto in = is_wide ? exact.t().mm(vectors) : vectors;
+  const auto out = is_wide ? vectors.t() : exact.mm(vectors).t();
+  return {in.to(at::kFloat).contiguous(), out.to(at::kFloat).contiguous()};
+}
+
 }  // namespace
 
 LowRank find_low_rank(const FutureWeight& future, int64_t rank, int64_t iterations) {
@@ -87,9 +100,7 @@ LowRank find_low_rank(const FutureWeight& future, int64_t rank, int64_t iteratio
   best.relative_error = std::numeric_limits<double>::infinity();
   auto target = weight;
   for (int64_t i = 0; i < iterations; ++i) {
-    const auto [u, s, v] = at::linalg_svd(target, /*full_matrices=*/false);
-    const auto in = v.slice(0, 0, rank).t().contiguous();
-    const auto out = (u.slice(1, 0, rank) * s.slice(0, 0, rank)).t().contiguous();
+    const auto [in, out] = nearest_of_rank(target, rank);
     const auto rest = weight - in.matmul(out).t();
     const auto quantized = fake_quantize_dynamic(future.spec, rest);
     const double error = relative(rest - quantized, weight);

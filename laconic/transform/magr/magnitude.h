@@ -15,7 +15,7 @@ at::Tensor power_iteration(const at::Tensor& matrix, const at::Tensor& start, in
 at::Tensor l1_ball_projection(const at::Tensor& x, double radius);
 
 struct MagnitudeReduction {
-  double alpha = 0.001;  ///< weight of the largest magnitude, relative to the step and |H|_1
+  double alpha = 0.003;  ///< weight of the largest magnitude, relative to the step and |H|_1
   int64_t steps = 30;
   int64_t power_iteration_steps = 30;
 };

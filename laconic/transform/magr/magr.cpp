@@ -82,6 +82,6 @@ TransformReport magr(FloatNetwork& network, const nlohmann::json& given) {
 
 void check_magr(const nlohmann::json& options) { read_magr(options); }
 
-nlohmann::json magr_defaults() { return {{"alpha", 0.001}, {"steps", 30}}; }
+nlohmann::json magr_defaults() { return {{"alpha", 0.003}, {"steps", 30}}; }
 
 }  // namespace laconic::transform

@@ -3,6 +3,8 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <limits>
 #include <set>
 
@@ -11,6 +13,7 @@
 #include "laconic/kernel/hadamard.h"
 #include "laconic/transform/options.h"
 #include "laconic/transform/rotate/heads.h"
+#include "laconic/transform/rotate/learn.h"
 #include "laconic/transform/rotate/rotation.h"
 #include "laconic/transform/streams.h"
 
@@ -31,15 +34,35 @@ struct RotateOptions {
   uint64_t seed = 0;
 };
 
-RotateOptions read_options(const nlohmann::json& given) {
-  const auto options = with_defaults(kWhere, given, rotate_defaults());
-  return {word_option(kWhere, options, "residual", kMatrixWords),
-          word_option(kWhere, options, "heads", kMatrixWords),
-          boolean_option(kWhere, options, "online"),
-          boolean_option(kWhere, options, "keys"),
-          integer_option(kWhere, options, "block_size", 0, kLargestBlock),
+/// @param options  with all defaults.
+RotateOptions read_rotate(const std::string& where, const nlohmann::json& options) {
+  return {word_option(where, options, "residual", kMatrixWords),
+          word_option(where, options, "heads", kMatrixWords),
+          boolean_option(where, options, "online"),
+          boolean_option(where, options, "keys"),
+          integer_option(where, options, "block_size", 0, kLargestBlock),
           static_cast<uint64_t>(
-              integer_option(kWhere, options, "seed", 0, std::numeric_limits<int64_t>::max()))};
+              integer_option(where, options, "seed", 0, std::numeric_limits<int64_t>::max()))};
+}
+
+RotateOptions read_options(const nlohmann::json& given) {
+  return read_rotate(kWhere, with_defaults(kWhere, given, rotate_defaults()));
+}
+
+constexpr const char* kSpinWhere = "transform spin";
+
+struct SpinOptions {
+  RotateOptions rotate;
+  RotationLearning learning;
+};
+
+SpinOptions read_spin(const nlohmann::json& given) {
+  const auto options = with_defaults(kSpinWhere, given, spin_defaults());
+  return {read_rotate(kSpinWhere, options),
+          {.steps = integer_option(kSpinWhere, options, "steps", 1, 1 << 20),
+           .batch = integer_option(kSpinWhere, options, "batch", 1, 1 << 20),
+           .rate = number_option(kSpinWhere, options, "rate", 0, 1e6),
+           .quantizes_weights = boolean_option(kSpinWhere, options, "quantized_weights")}};
 }
 
 class Rotator {
@@ -47,12 +70,17 @@ class Rotator {
   Rotator(FloatNetwork& network, const RotateOptions& options, TransformReport& report)
       : network_(network), options_(options), report_(report) {}
 
+  /// All that the options ask for.
+  void run();
+  /// The rotations in weights.
+  const std::vector<LearnedRegion>& regions() const { return done_; }
+
+ private:
   void rotate_residual();
   void rotate_heads();
   void rotate_online();
   void rotate_keys();
 
- private:
   /// Each region has a matrix of its own, drawn from the seed and its number.
   Rotation draw(const std::string& kind, int64_t size) {
     std::string note;
@@ -80,6 +108,7 @@ class Rotator {
   TransformReport& report_;
   uint64_t regions_ = 0;
   std::set<std::string> rotated_;  ///< weights whose inputs are rotated
+  std::vector<LearnedRegion> done_;
 };
 
 std::vector<Site> whole_sites(const std::vector<Part>& parts) {
@@ -94,6 +123,7 @@ void Rotator::rotate_stream(const Stream& stream) {
   auto sites = whole_sites(stream.sources);
   for (const Site& site : whole_sites(stream.sinks)) sites.push_back(site);
   rotate_sites(network_, sites, rotation);
+  done_.push_back({sites, size});
   for (const Part& part : stream.sinks) rotated_.insert(part.parameter);
   report_.done.push_back("stream of " + std::to_string(stream.width) + " features: " +
                          std::to_string(stream.sources.size()) + " tensors that write and " +
@@ -144,6 +174,7 @@ void Rotator::rotate_heads() {
     auto sites = region.sources;
     sites.insert(sites.end(), region.sinks.begin(), region.sinks.end());
     rotate_sites(network_, sites, draw(options_.heads, region.size));
+    done_.push_back({sites, region.size});
     for (const Site& site : region.sinks) rotated_.insert(site.part.parameter);
     ++count;
     size = region.size;
@@ -245,21 +276,50 @@ void Rotator::rotate_keys() {
                          " attentions go through a Hadamard transform.");
 }
 
+void Rotator::run() {
+  if (options_.residual != "none") {
+    for (const std::string& layer : untie(network_))
+      report_.done.push_back(layer + " got a weight of its own.");
+    rotate_residual();
+  }
+  if (options_.heads != "none") rotate_heads();
+  if (options_.online) rotate_online();
+  if (options_.keys) rotate_keys();
+}
+
 }  // namespace
 
 TransformReport rotate(FloatNetwork& network, const nlohmann::json& options) {
   const RotateOptions read = read_options(options);
   TransformReport report{"rotate", {}, {}};
-  Rotator rotator(network, read, report);
-  if (read.residual != "none") {
-    for (const std::string& layer : untie(network))
-      report.done.push_back(layer + " got a weight of its own.");
-    rotator.rotate_residual();
-  }
-  if (read.heads != "none") rotator.rotate_heads();
-  if (read.online) rotator.rotate_online();
-  if (read.keys) rotator.rotate_keys();
+  Rotator(network, read, report).run();
   return report;
+}
+
+TransformReport spin(FloatNetwork& network, const nlohmann::json& given) {
+  const SpinOptions options = read_spin(given);
+  TransformReport report{"spin", {}, {}};
+  Rotator rotator(network, options.rotate, report);
+  rotator.run();
+  TORCH_CHECK_VALUE(!rotator.regions().empty(), "[transform spin] nothing can be learned: ",
+                    "residual and heads are none. Put rotate in its place.");
+  const auto outcome = learn_rotations(network, rotator.regions(), options.learning);
+  std::array<char, 160> line{};
+  std::snprintf(line.data(), line.size(),
+                "%zu rotations learned in %lld steps: cross-entropy of the quantized network %.4f, "
+                "before %.4f.",
+                rotator.regions().size(), static_cast<long long>(options.learning.steps),
+                outcome.loss_after, outcome.loss_before);
+  report.done.emplace_back(line.data());
+  return report;
+}
+
+void check_spin(const nlohmann::json& options) { read_spin(options); }
+
+nlohmann::json spin_defaults() {
+  auto options = rotate_defaults();
+  options.update({{"steps", 100}, {"batch", 1}, {"rate", 1.5}, {"quantized_weights", false}});
+  return options;
 }
 
 void check_rotate(const nlohmann::json& options) { read_options(options); }

@@ -10,6 +10,19 @@ TransformReport rotate(FloatNetwork& network, const nlohmann::json& options);
 void check_rotate(const nlohmann::json& options);
 nlohmann::json rotate_defaults();
 
+/// The same, then optimises the rotations in weights through the quantized network (README.md).
+TransformReport spin(FloatNetwork& network, const nlohmann::json& options);
+void check_spin(const nlohmann::json& options);
+nlohmann::json spin_defaults();
+
+inline constexpr Transform kSpin{"spin",
+                                 "rotations optimised through the quantized network",
+                                 "arXiv:2405.16406",
+                                 spin,
+                                 check_spin,
+                                 spin_defaults,
+                                 /*needs_windows=*/true};
+
 inline constexpr Transform kRotate{
     "rotate",
     "orthogonal maps of features, merged into weights where the graph lets them through",

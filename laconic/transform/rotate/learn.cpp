@@ -1,0 +1,140 @@
+#include "laconic/transform/rotate/learn.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_qr.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <map>
+
+#include "laconic/graph/run.h"
+#include "laconic/optimize/cayley.h"
+#include "laconic/optimize/schedule.h"
+
+namespace laconic::transform {
+namespace {
+
+// Windows on which the outcome is measured.
+constexpr int64_t kMeasured = 4;
+// The fixed point leaves a step a little beside the manifold.
+constexpr int64_t kStepsOfDrift = 10;
+
+/// Parameters with the rotations in them, so that a gradient comes back to the matrices.
+class RotatedParameters : public graph::Parameters {
+ public:
+  RotatedParameters(const graph::Parameters& below, const std::vector<LearnedRegion>& regions)
+      : below_(below) {
+    for (size_t i = 0; i < regions.size(); ++i) {
+      for (const Site& site : regions[i].sites) sites_[site.part.parameter].emplace_back(i, site);
+      matrices.push_back(at::eye(regions[i].size, at::kFloat));
+    }
+  }
+
+  at::Tensor get(const std::string& name) const override {
+    auto tensor = below_.get(name);
+    const auto found = sites_.find(name);
+    if (found == sites_.end()) return tensor;
+    for (const auto& [region, site] : found->second)
+      tensor = rotated(tensor, site, {matrices[region].size(0), {}, matrices[region]});
+    return tensor;
+  }
+  bool has(const std::string& name) const override { return below_.has(name); }
+  graph::Description describe(const std::string& name) const override {
+    return below_.describe(name);
+  }
+  void release(const std::string& name) const override { below_.release(name); }
+
+  std::vector<at::Tensor> matrices;
+
+ private:
+  const graph::Parameters& below_;
+  std::map<std::string, std::vector<std::pair<size_t, Site>>> sites_;
+};
+
+bool is_dynamic(const QuantSpec& spec) { return !std::holds_alternative<StaticScale>(spec.scale); }
+
+graph::Graph quantized_graph(const FloatNetwork& network, const RotationLearning& options) {
+  std::map<std::string, graph::LayerQuantizers> placed;
+  for (const graph::LinearLayer& layer : graph::find_linear_layers(network.graph)) {
+    graph::LayerQuantizers quantizers;
+    const auto input = network.context.inputs.find(layer.name);
+    if (input != network.context.inputs.end() && is_dynamic(input->second))
+      quantizers.input = graph::Quantizer{input->second, {}};
+    const auto weight = network.context.weights.find(layer.name);
+    if (options.quantizes_weights && weight != network.context.weights.end() &&
+        is_dynamic(weight->second))
+      quantizers.weight = graph::Quantizer{weight->second, {}};
+    if (quantizers.input || quantizers.weight) placed[layer.name] = quantizers;
+  }
+  TORCH_CHECK_VALUE(!placed.empty(), "[transform spin] rotations are learned through quantizers: ",
+                    "expected a recipe that quantizes inputs by the token or the group, got none. ",
+                    "Set quantized_weights: true, or put rotate in its place.");
+  return graph::place_quantizers(network.graph, placed);
+}
+
+at::Tensor loss_of(const graph::Runner& runner, const graph::Parameters& parameters,
+                   const at::Tensor& windows) {
+  const auto logits = runner(windows, parameters);
+  return at::cross_entropy_loss(logits.slice(1, 0, -1).flatten(0, 1).to(at::kFloat),
+                                windows.slice(1, 1).flatten());
+}
+
+double measure(const graph::Runner& runner, const RotatedParameters& parameters,
+               const at::Tensor& windows) {
+  const at::NoGradGuard no_gradient;
+  const int64_t count = std::min(kMeasured, windows.size(0));
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i)
+    sum += loss_of(runner, parameters, windows.slice(0, i, i + 1)).item<double>();
+  return sum / static_cast<double>(count);
+}
+
+/// The nearby matrix with orthonormal rows that Gram and Schmidt give.
+at::Tensor orthonormal(const at::Tensor& matrix) {
+  const auto [q, r] = at::linalg_qr(matrix.detach().t().to(at::kDouble));
+  return (q * r.diagonal().sign()).t().to(at::kFloat).contiguous();
+}
+
+void descend(const graph::Runner& runner, RotatedParameters& parameters, const at::Tensor& windows,
+             const RotationLearning& options) {
+  const at::AutoGradMode gradient(true);
+  const optimize::LinearDecay rate{.steps = options.steps, .start = options.rate, .end = 0};
+  std::vector<optimize::CayleySgd> optimizers(parameters.matrices.size());
+  for (int64_t step = 0; step < options.steps; ++step) {
+    for (at::Tensor& matrix : parameters.matrices) matrix = matrix.detach().requires_grad_();
+    for (int64_t i = 0; i < options.batch; ++i) {
+      const int64_t window = (step * options.batch + i) % windows.size(0);
+      const auto loss = loss_of(runner, parameters, windows.slice(0, window, window + 1));
+      (loss / options.batch).backward();
+    }
+    for (size_t i = 0; i < optimizers.size(); ++i) {
+      at::Tensor& matrix = parameters.matrices[i];
+      if (matrix.grad().defined()) optimizers[i].step(matrix, matrix.grad(), rate.at(step));
+      if (step % kStepsOfDrift == 0 || step + 1 == options.steps) matrix = orthonormal(matrix);
+    }
+  }
+  for (at::Tensor& matrix : parameters.matrices) matrix = matrix.detach();
+}
+
+}  // namespace
+
+LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<LearnedRegion>& regions,
+                                const RotationLearning& options) {
+  const at::Tensor& windows = network.context.windows;
+  TORCH_CHECK_VALUE(windows.defined() && windows.size(0) > 0,
+                    "[transform spin] expected calibration windows, got none. Give a text with "
+                    "--calibration FILE.");
+  const graph::Runner runner(quantized_graph(network, options));
+  RotatedParameters parameters(*network.parameters, regions);
+  LearningOutcome outcome;
+  outcome.loss_before = measure(runner, parameters, windows);
+  descend(runner, parameters, windows, options);
+  outcome.loss_after = measure(runner, parameters, windows);
+  for (size_t i = 0; i < regions.size(); ++i)
+    rotate_sites(network, regions[i].sites, {regions[i].size, {}, parameters.matrices[i]});
+  return outcome;
+}
+
+}  // namespace laconic::transform

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "laconic/transform/rotate/rotation.h"
+
+namespace laconic::transform {
+
+/// Sites of one rotation that is to be found.
+struct LearnedRegion {
+  std::vector<Site> sites;
+  int64_t size = 0;
+};
+
+struct RotationLearning {
+  int64_t steps = 100;
+  int64_t batch = 1;  ///< windows a step
+  double rate = 1.5;  ///< of the first step; it falls in a line to zero
+  bool quantizes_weights = false;  ///< on the way to the loss; inputs always are
+};
+
+/// The cross-entropy of the network with its quantizers on the first windows.
+struct LearningOutcome {
+  double loss_before = 0, loss_after = 0;
+};
+
+/// Rotates each region by the matrix with the least cross-entropy of the quantized network's next
+/// tokens: Cayley SGD from the identity, quantizers passed straight through. SpinQuant,
+/// arXiv:2405.16406. Needs the memory of training: all activations and rotated weights of a batch.
+/// @throws c10::ValueError when nothing is quantized on the way, or without windows.
+LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<LearnedRegion>& regions,
+                                const RotationLearning& options);
+
+}  // namespace laconic::transform
