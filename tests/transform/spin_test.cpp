@@ -6,8 +6,8 @@ namespace {
 
 using testing::context_of;
 using testing::difference;
-using testing::expect_error;
 using testing::every_config;
+using testing::expect_error;
 using testing::logits_of;
 using testing::small_configs;
 using testing::small_model;
@@ -74,9 +74,7 @@ TEST(Spin, WithoutQuantizersOrWindowsSaysWhatIsMissing) {
   auto context = with_inputs(model);
   context.windows = at::Tensor();
   expect_error<c10::ValueError>(
-      [&] {
-        transform_model(model, find_transform("spin"), nlohmann::json::object(), context);
-      },
+      [&] { transform_model(model, find_transform("spin"), nlohmann::json::object(), context); },
       {"[transform spin]", "calibration windows", "--calibration"});
 }
 

@@ -15,8 +15,8 @@ struct LearnedRegion {
 
 struct RotationLearning {
   int64_t steps = 100;
-  int64_t batch = 1;  ///< windows a step
-  double rate = 1.5;  ///< of the first step; it falls in a line to zero
+  int64_t batch = 1;               ///< windows a step
+  double rate = 1.5;               ///< of the first step; it falls in a line to zero
   bool quantizes_weights = false;  ///< on the way to the loss; inputs always are
 };
 
