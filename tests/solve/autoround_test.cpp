@@ -151,14 +151,14 @@ TEST(LearnedLoop, NamesTheBlockWhoseLossIsNotFinite) {
 TEST(LearnedLoop, DrawsWindowsWithoutRepetition) {
   std::set<std::vector<int64_t>> seen;
   for (int64_t step = 0; step < 50; ++step) {
-    const auto drawn = learned::draw_windows(10, 4, 3, step);
+    const auto drawn = learned_rounding::draw_windows(10, 4, 3, step);
     EXPECT_EQ(std::set<int64_t>(drawn.begin(), drawn.end()).size(), 4u);
     EXPECT_GE(drawn.front(), 0);
     EXPECT_LT(drawn.back(), 10);
     seen.insert(drawn);
   }
   EXPECT_GT(seen.size(), 40u);
-  EXPECT_EQ(learned::draw_windows(3, 8, 0, 0), (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_EQ(learned_rounding::draw_windows(3, 8, 0, 0), (std::vector<int64_t>{0, 1, 2}));
 }
 
 }  // namespace

@@ -36,22 +36,22 @@ double output_error(const LayerProblem& problem, const LayerSolution& solution) 
                                problem.hessian);
 }
 
-learned::SoftOptions soft_steps(int64_t count) {
-  auto options = learned::soft_options(count);
+learned_rounding::SoftOptions soft_steps(int64_t count) {
+  auto options = learned_rounding::soft_options(count);
   options.loop.batch = 4;
   return options;
 }
 
 TEST(SoftCodes, BeginAsTheWeightsInsideTheRange) {
   const LayerProblem problem = layer_problem(int_spec(4, PerChannel{0}));
-  learned::SoftCodes codes(problem, {});
+  learned_rounding::SoftCodes codes(problem, {});
   // The largest code is half a step short of the largest weight of the other sign at most.
   EXPECT_TRUE(at::allclose(codes.weight(), problem.weight, 1e-4, 1e-4));
 }
 
 TEST(SoftCodes, StepFollowsTheGradientOfThePlainFormula) {
   const LayerProblem problem = layer_problem(int_spec(3, PerChannel{0}));
-  learned::SoftCodes codes(problem, {.rate = 0.125, .penalty = 0, .beta = {}});
+  learned_rounding::SoftCodes codes(problem, {.rate = 0.125, .penalty = 0, .beta = {}});
   const at::Tensor gradient = at::randn_like(problem.weight);
   const auto before = codes.state()[0].clone().requires_grad_();
   const auto parameters = find_parameters(problem.spec, problem.weight);

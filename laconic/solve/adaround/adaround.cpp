@@ -9,16 +9,17 @@ namespace {
 
 constexpr const char* kName = "adaround";
 
-learned::SoftOptions parse_options(const nlohmann::json& options) {
-  return learned::parse_soft_options(kName, options, default_options());
+learned_rounding::SoftOptions parse_options(const nlohmann::json& options) {
+  return learned_rounding::parse_soft_options(kName, options, default_options());
 }
 
 }  // namespace
 
-LayerSolution solve(const LayerProblem& problem, const learned::SoftOptions& options) {
-  learned::check_learnable(kName, problem);
+LayerSolution solve(const LayerProblem& problem, const learned_rounding::SoftOptions& options) {
+  learned_rounding::check_learnable(kName, problem);
   check_hessian(kName, problem);
-  return learned::solve_soft(kName, learned::problem_of_layer(problem), options).at(0);
+  return learned_rounding::solve_soft(kName, learned_rounding::problem_of_layer(problem), options)
+      .at(0);
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {
@@ -28,7 +29,7 @@ LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& opti
 void check_options(const nlohmann::json& options) { parse_options(options); }
 
 nlohmann::json default_options() {
-  nlohmann::json options = learned::to_json(learned::soft_options(1000));
+  nlohmann::json options = learned_rounding::to_json(learned_rounding::soft_options(1000));
   // The Hessian is of all windows: none is drawn.
   options.erase("batch");
   options.erase("seed");

@@ -34,24 +34,24 @@ Offsets::Rates rates_of(const AutoRoundOptions& options) {
 
 std::vector<LayerSolution> solve_together(const BlockProblem& problem,
                                           const AutoRoundOptions& options) {
-  learned::Variables variables;
+  learned_rounding::Variables variables;
   for (const LayerProblem& layer : problem.layers)
     variables.push_back(std::make_unique<Offsets>(layer, rates_of(options)));
-  return learned::learn(kName, problem, variables, options.loop);
+  return learned_rounding::learn(kName, problem, variables, options.loop);
 }
 
 }  // namespace
 
 std::vector<LayerSolution> solve_block(const BlockProblem& problem,
                                        const AutoRoundOptions& options) {
-  for (const LayerProblem& layer : problem.layers) learned::check_learnable(kName, layer);
+  for (const LayerProblem& layer : problem.layers) learned_rounding::check_learnable(kName, layer);
   return solve_together(problem, options);
 }
 
 LayerSolution solve(const LayerProblem& problem, const AutoRoundOptions& options) {
-  learned::check_learnable(kName, problem);
+  learned_rounding::check_learnable(kName, problem);
   check_hessian(kName, problem);
-  return solve_together(learned::problem_of_layer(problem), options).at(0);
+  return solve_together(learned_rounding::problem_of_layer(problem), options).at(0);
 }
 
 std::vector<LayerSolution> solve_block_json(const BlockProblem& problem,

@@ -8,7 +8,7 @@
 namespace laconic::autoround {
 
 struct AutoRoundOptions {
-  learned::LoopOptions loop = {};
+  learned_rounding::LoopOptions loop = {};
   double rate = 0;          ///< of the first step, in codes; 0: 1 / steps
   double clip_rate = 0;     ///< of the factors of the range; 0: as `rate`
   bool learns_clip = true;  ///< the range, too, where the spec's scale has a statistic

@@ -8,7 +8,7 @@ namespace laconic::autoround {
 
 /// A weight whose codes are moved by offsets V in [-1/2, 1/2], and whose range by factors:
 /// Q = s (clamp(round(w / s + z + V)) - z). Gradients pass roundings straight through.
-class Offsets : public learned::Variable {
+class Offsets : public learned_rounding::Variable {
  public:
   struct Rates {
     optimize::LinearDecay offset, clip;

@@ -10,33 +10,36 @@ namespace {
 
 constexpr const char* kName = "brecq";
 
-learned::SoftOptions parse_options(const nlohmann::json& options) {
-  return learned::parse_soft_options(kName, options, default_options());
+learned_rounding::SoftOptions parse_options(const nlohmann::json& options) {
+  return learned_rounding::parse_soft_options(kName, options, default_options());
 }
 
 }  // namespace
 
 std::vector<LayerSolution> solve_block(const BlockProblem& problem,
-                                       const learned::SoftOptions& options) {
-  return learned::solve_soft(kName, problem, options);
+                                       const learned_rounding::SoftOptions& options) {
+  return learned_rounding::solve_soft(kName, problem, options);
 }
 
 std::vector<LayerSolution> solve_block_json(const BlockProblem& problem,
                                             const nlohmann::json& options) {
-  learned::SoftOptions parsed = parse_options(options);
+  learned_rounding::SoftOptions parsed = parse_options(options);
   parsed.loop.has_mixed_precision = graph::MixedPrecision::is_fast();
   return solve_block(problem, parsed);
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {
-  learned::check_learnable(kName, problem);
+  learned_rounding::check_learnable(kName, problem);
   check_hessian(kName, problem);
-  return learned::solve_soft(kName, learned::problem_of_layer(problem), parse_options(options))
+  return learned_rounding::solve_soft(kName, learned_rounding::problem_of_layer(problem),
+                                      parse_options(options))
       .at(0);
 }
 
 void check_options(const nlohmann::json& options) { parse_options(options); }
 
-nlohmann::json default_options() { return learned::to_json(learned::soft_options(500)); }
+nlohmann::json default_options() {
+  return learned_rounding::to_json(learned_rounding::soft_options(500));
+}
 
 }  // namespace laconic::brecq

@@ -11,7 +11,7 @@ namespace laconic::brecq {
 /// blocks is solved as by adaround. Paper: Li et al. 2021, arXiv:2102.05426.
 /// @throws c10::ValueError naming the layer for codes that are no integers, NaN or infinity.
 std::vector<LayerSolution> solve_block(const BlockProblem& problem,
-                                       const learned::SoftOptions& options);
+                                       const learned_rounding::SoftOptions& options);
 
 std::vector<LayerSolution> solve_block_json(const BlockProblem& problem,
                                             const nlohmann::json& options);

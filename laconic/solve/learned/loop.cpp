@@ -14,7 +14,7 @@
 #include "laconic/kernel/philox.h"
 #include "laconic/solve/problem.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 namespace {
 
 /// Windows that go through the block at once: what autograd keeps of them is all in memory.
@@ -187,4 +187,4 @@ BlockProblem problem_of_layer(const LayerProblem& layer) {
   return {layer.name, {layer}, 1, loss};
 }
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding

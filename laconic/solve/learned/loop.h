@@ -5,7 +5,7 @@
 
 #include "laconic/solve/learned/variable.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 
 struct LoopOptions {
   int64_t steps = 200;
@@ -33,4 +33,4 @@ void check_learnable(const char* solver, const LayerProblem& problem);
 /// A layer by itself as a problem of one window: the error of its output by its Hessian.
 BlockProblem problem_of_layer(const LayerProblem& layer);
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding

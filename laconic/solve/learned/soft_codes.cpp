@@ -5,7 +5,7 @@
 #include "laconic/quant/rounding/learned.h"
 #include "laconic/solve/problem.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 namespace {
 
 constexpr double kStretch = LearnedHardSigmoid{}.stretch_high - LearnedHardSigmoid{}.stretch_low;
@@ -67,4 +67,4 @@ LayerSolution SoftCodes::solution() {
   return {.codes = quantize_codes(problem_.spec, value, parameters_), .parameters = parameters_};
 }
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding

@@ -4,7 +4,7 @@
 #include "laconic/optimize/schedule.h"
 #include "laconic/solve/learned/variable.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 
 /// A weight each of whose codes is the one below or the one above, with a soft share h(v) of the
 /// step between while it is learned:
@@ -38,4 +38,4 @@ class SoftCodes : public Variable {
   optimize::Adam adam_;
 };
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding

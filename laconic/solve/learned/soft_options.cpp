@@ -3,7 +3,7 @@
 #include "laconic/file/json/options.h"
 #include "laconic/solve/learned/soft_codes.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 
 SoftOptions soft_options(int64_t steps) {
   SoftOptions options;
@@ -51,4 +51,4 @@ std::vector<LayerSolution> solve_soft(const char* solver, const BlockProblem& pr
   return learn(solver, problem, variables, options.loop);
 }
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding

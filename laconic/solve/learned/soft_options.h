@@ -5,7 +5,7 @@
 
 #include "laconic/solve/learned/loop.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 
 /// Options of the solvers that learn whether a weight is rounded down or up (soft_codes.h).
 struct SoftOptions {
@@ -29,4 +29,4 @@ nlohmann::json to_json(const SoftOptions& options);
 std::vector<LayerSolution> solve_soft(const char* solver, const BlockProblem& problem,
                                       const SoftOptions& options);
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding

@@ -7,7 +7,7 @@
 
 #include "laconic/solve/solve.h"
 
-namespace laconic::learned {
+namespace laconic::learned_rounding {
 
 /// One layer's weight as a function of numbers that are learned.
 class Variable {
@@ -31,4 +31,4 @@ class Variable {
 };
 using Variables = std::vector<std::unique_ptr<Variable>>;
 
-}  // namespace laconic::learned
+}  // namespace laconic::learned_rounding
