@@ -116,17 +116,21 @@ Completions::Answer Completions::answer(const CompletionRequest& request,
     answer.ids.push_back(id);
     if (wants_logarithms) answer.logarithms.push_back(at::log_softmax(last, -1));
     const bool is_end = std::find(ends_.begin(), ends_.end(), id) != ends_.end();
-    const std::span<const int64_t> ids(answer.ids);
-    answer.text =
-        text_of(ids.subspan(prompt.size(), ids.size() - prompt.size() - (is_end ? 1 : 0)));
-    const size_t stop = first_stop(answer.text, request.stop);
-    if (stop != std::string::npos) answer.text.resize(stop);
+    const bool is_last = is_end || made + 1 == request.max_tokens;
+    size_t stop = std::string::npos;
+    // The whole text, for a token can change how those before it are written.
+    if (is_last || !request.stop.empty()) {
+      const std::span<const int64_t> ids(answer.ids);
+      answer.text =
+          text_of(ids.subspan(prompt.size(), ids.size() - prompt.size() - (is_end ? 1 : 0)));
+      stop = first_stop(answer.text, request.stop);
+      if (stop != std::string::npos) answer.text.resize(stop);
+    }
     if (is_end || stop != std::string::npos) {
       answer.finish = "stop";
       break;
     }
-    if (made + 1 < request.max_tokens)
-      logits = decoding.extend(at::tensor({id}, at::kLong).unsqueeze(0))[0];
+    if (!is_last) logits = decoding.extend(at::tensor({id}, at::kLong).unsqueeze(0))[0];
   }
   return answer;
 }
