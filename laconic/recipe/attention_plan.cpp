@@ -7,22 +7,12 @@
 
 #include "laconic/base/text.h"
 #include "laconic/graph/run.h"
+#include "laconic/recipe/last_match.h"
 
 namespace laconic {
 namespace {
 
 using graph::AttentionQuantizers;
-
-const AttentionRule* last_match(const Recipe& recipe, const std::string& module) {
-  const AttentionRule* last = nullptr;
-  for (const AttentionRule& rule : recipe.attention) {
-    const bool found = std::any_of(
-        rule.layers.begin(), rule.layers.end(),
-        [&](const LayerPattern& pattern) { return matches_pattern(module, pattern.text); });
-    if (found) last = &rule;
-  }
-  return last;
-}
 
 void check_patterns(const Recipe& recipe, const std::vector<std::string>& modules,
                     const LanguageModel& model) {
@@ -88,7 +78,9 @@ std::map<std::string, AttentionQuantizers> plan_attention(const Recipe& recipe,
   check_patterns(recipe, modules, model);
   std::optional<FoundHead> heads;
   for (const std::string& module : modules) {
-    const AttentionRule* rule = last_match(recipe, module);
+    const AttentionRule* rule = last_match(recipe.attention, [&](const LayerPattern& pattern) {
+      return matches_pattern(module, pattern.text);
+    });
     if (rule == nullptr || rule->skip) continue;
     plan[module] = rule->quantizers;
     if (!has_groups(rule->quantizers)) continue;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "laconic/base/text.h"
+#include "laconic/recipe/last_match.h"
 
 namespace laconic {
 namespace {
@@ -66,17 +67,6 @@ void check_patterns(const Recipe& recipe, const LanguageModel& model) {
                         nearest_layer(pattern.text, model));
     }
   }
-}
-
-const LayerRule* last_match(const Recipe& recipe, const graph::LinearLayer& layer, bool inside) {
-  const LayerRule* last = nullptr;
-  for (const LayerRule& rule : recipe.rules) {
-    const bool found =
-        std::any_of(rule.layers.begin(), rule.layers.end(),
-                    [&](const LayerPattern& pattern) { return matches(pattern, layer, inside); });
-    if (found) last = &rule;
-  }
-  return last;
 }
 
 // At most `limit`; what a group size may be instead.
@@ -143,7 +133,9 @@ QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& mo
   check_patterns(recipe, model);
   QuantizationPlan plan;
   for (const graph::LinearLayer& layer : model.layers) {
-    const LayerRule* rule = last_match(recipe, layer, in_blocks(layer, model));
+    const bool inside = in_blocks(layer, model);
+    const LayerRule* rule = last_match(
+        recipe.rules, [&](const LayerPattern& pattern) { return matches(pattern, layer, inside); });
     if (rule == nullptr || rule->skip) continue;
     const Solver& solver = find_solver(parts, rule->solver);
     plan.outcome.push_back(outcome_of(layer, *rule, model));
