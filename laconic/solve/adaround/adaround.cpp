@@ -2,8 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "laconic/solve/problem.h"
-
 namespace laconic::adaround {
 namespace {
 
@@ -16,10 +14,7 @@ learned_rounding::SoftOptions parse_options(const nlohmann::json& options) {
 }  // namespace
 
 LayerSolution solve(const LayerProblem& problem, const learned_rounding::SoftOptions& options) {
-  learned_rounding::check_learnable(kName, problem);
-  check_hessian(kName, problem);
-  return learned_rounding::solve_soft(kName, learned_rounding::problem_of_layer(problem), options)
-      .at(0);
+  return learned_rounding::solve_soft_layer(kName, problem, options);
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {

@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "laconic/graph/mixed_precision.h"
-#include "laconic/solve/problem.h"
 
 namespace laconic::brecq {
 namespace {
@@ -29,11 +28,7 @@ std::vector<LayerSolution> solve_block_json(const BlockProblem& problem,
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {
-  learned_rounding::check_learnable(kName, problem);
-  check_hessian(kName, problem);
-  return learned_rounding::solve_soft(kName, learned_rounding::problem_of_layer(problem),
-                                      parse_options(options))
-      .at(0);
+  return learned_rounding::solve_soft_layer(kName, problem, parse_options(options));
 }
 
 void check_options(const nlohmann::json& options) { parse_options(options); }

@@ -2,6 +2,7 @@
 
 #include "laconic/file/json/options.h"
 #include "laconic/solve/learned/soft_codes.h"
+#include "laconic/solve/problem.h"
 
 namespace laconic::learned_rounding {
 
@@ -49,6 +50,13 @@ std::vector<LayerSolution> solve_soft(const char* solver, const BlockProblem& pr
     variables.push_back(std::make_unique<SoftCodes>(layer, rules));
   }
   return learn(solver, problem, variables, options.loop);
+}
+
+LayerSolution solve_soft_layer(const char* solver, const LayerProblem& problem,
+                               const SoftOptions& options) {
+  check_learnable(solver, problem);
+  check_hessian(solver, problem);
+  return solve_soft(solver, problem_of_layer(problem), options).at(0);
 }
 
 }  // namespace laconic::learned_rounding

@@ -29,4 +29,9 @@ nlohmann::json to_json(const SoftOptions& options);
 std::vector<LayerSolution> solve_soft(const char* solver, const BlockProblem& problem,
                                       const SoftOptions& options);
 
+/// One layer's rounding, learned on its output by its Hessian. @throws c10::ValueError naming the
+/// layer; as check_hessian.
+LayerSolution solve_soft_layer(const char* solver, const LayerProblem& problem,
+                               const SoftOptions& options);
+
 }  // namespace laconic::learned_rounding
