@@ -20,6 +20,10 @@ constexpr std::array<std::string_view, 10> kFunctions = {
     "aten::dropout"};
 constexpr std::array<std::string_view, 2> kPairs = {"aten::mul.Tensor", "aten::add.Tensor"};
 
+bool is_step(const Node& node) {
+  return is_among(kPairs, node.target) || is_among(kFunctions, node.target);
+}
+
 class RegionFinder {
  public:
   explicit RegionFinder(const FloatNetwork& network)
@@ -50,8 +54,7 @@ class RegionFinder {
     if (const auto layer = layers_.find(value.node); layer != layers_.end())
       return add_writer(layer->second, region);
     const bool is_pair = is_among(kPairs, node.target);
-    if (!is_pair && !is_among(kFunctions, node.target)) return false;
-    if (!is_read_inside(value, region)) return false;
+    if (!is_step(node) || !is_read_inside(value, region)) return false;
     for (size_t i = 0; i < node.arguments.size(); ++i) {
       const auto* argument = std::get_if<Value>(&node.arguments[i].data);
       if (argument != nullptr && (i > (is_pair ? 1u : 0u) || !follow(*argument, region)))
@@ -63,19 +66,16 @@ class RegionFinder {
   /// All that uses the value lies before the reader, where each path from it was or will be seen.
   bool is_read_inside(const Value& value, const ElementwiseRegion& region) const {
     for (const NodeId user : users_.at(static_cast<size_t>(value.node))) {
-      const Node& node = graph_.at(user);
-      const bool is_step = is_among(kPairs, node.target) || is_among(kFunctions, node.target);
-      if (user != region.reader.node && (user > region.reader.node || !is_step)) return false;
-      if (is_step && !leads_to(user, region.reader.node)) return false;
+      const bool goes_on = is_step(graph_.at(user));
+      if (user != region.reader.node && (user > region.reader.node || !goes_on)) return false;
+      if (goes_on && !leads_to(user, region.reader.node)) return false;
     }
     return true;
   }
   bool leads_to(NodeId id, NodeId reader) const {
     for (const NodeId user : users_.at(static_cast<size_t>(id))) {
       if (user == reader) continue;
-      const Node& node = graph_.at(user);
-      const bool is_step = is_among(kPairs, node.target) || is_among(kFunctions, node.target);
-      if (!is_step || user > reader || !leads_to(user, reader)) return false;
+      if (!is_step(graph_.at(user)) || user > reader || !leads_to(user, reader)) return false;
     }
     return true;
   }

@@ -56,6 +56,10 @@ NodeId weight_reader(const Graph& graph, const LinearLayer& layer) {
 
 }  // namespace
 
+Change constant_change(const at::Tensor& tensor, at::ScalarType dtype) {
+  return {{}, [tensor](const graph::Parameters&) { return tensor; }, {tensor.sizes().vec(), dtype}};
+}
+
 void change_parameters(FloatNetwork& network, Changes changes) {
   if (changes.empty()) return;
   for (const auto& [name, change] : changes) network.changed.insert(name);

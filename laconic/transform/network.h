@@ -45,6 +45,10 @@ struct Change {
 };
 using Changes = std::map<std::string, Change>;
 
+/// A parameter that is this tensor, whatever lies below.
+/// @param dtype  that it is stored in.
+Change constant_change(const at::Tensor& tensor, at::ScalarType dtype = at::kFloat);
+
 /// Puts changes over the network's parameters.
 void change_parameters(FloatNetwork& network, Changes changes);
 

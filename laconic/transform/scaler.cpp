@@ -55,10 +55,7 @@ void Scaler::merge(const Scaling& scaling, const at::Tensor& factors) {
 void Scaler::insert(const Scaling& scaling, const at::Tensor& factors) {
   for (const graph::LinearLayer& layer : scaling.layers) multiply({columns_of(layer)}, factors);
   const std::string name = scaling.input.layer + ".input_factor";
-  const auto inverse = factors.reciprocal();
-  added_[name] = {{},
-                  [inverse](const graph::Parameters&) { return inverse; },
-                  {inverse.sizes().vec(), at::kFloat}};
+  added_[name] = constant_change(factors.reciprocal());
   inserted_.emplace_back(scaling, name);
 }
 

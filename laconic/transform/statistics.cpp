@@ -2,10 +2,12 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/maximum.h>
-#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
+#include <optional>
+
 #include "laconic/calibrate/activations.h"
+#include "laconic/kernel/gram.h"
 
 namespace laconic::transform {
 namespace {
@@ -15,7 +17,8 @@ constexpr int64_t kBatch = 4;
 /// One input's sums while the windows go by.
 struct Sums {
   Products products;
-  at::Tensor maximum = {}, total = {}, hessian = {};
+  at::Tensor maximum = {}, total = {};
+  std::optional<kernel::GramSum> gram = {};
   int64_t rows = 0;
 
   void add(const at::Tensor& batch) {
@@ -27,9 +30,8 @@ struct Sums {
     total = total.defined() ? total + sum : sum;
     rows += x.size(0);
     if (products == Products::kNone) return;
-    if (!hessian.defined()) hessian = at::zeros({x.size(1), x.size(1)}, at::kFloat);
-    const auto full = x.to(at::kFloat);
-    hessian.addmm_(full.t(), full);
+    if (!gram) gram.emplace(x.size(1));
+    gram->add(x.to(at::kFloat));
   }
 
   InputStatistics finish(const std::string& layer) {
@@ -39,11 +41,15 @@ struct Sums {
                       "weights of the layers before it.");
     const auto count = static_cast<double>(rows);
     return {maximum.to(at::kFloat), (total / count).to(at::kFloat),
-            hessian.defined() ? hessian.div_(count) : hessian, rows};
+            gram ? gram->mean() : at::Tensor(), rows};
   }
 };
 
 }  // namespace
+
+std::string unreached(const std::string& layer) {
+  return layer + " stays as it is: no token of the calibration text reached it.";
+}
 
 void visit_inputs(const FloatNetwork& network, const std::vector<WatchedInput>& watched,
                   Products products, const SeeInput& see) {

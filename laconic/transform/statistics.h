@@ -26,6 +26,9 @@ struct InputStatistics {
   int64_t rows = 0;
 };
 
+/// What a report says of a layer without such positions.
+std::string unreached(const std::string& layer);
+
 enum class Products { kNone, kHessian };
 using SeeInput = std::function<void(size_t watched, const InputStatistics&)>;
 

@@ -67,8 +67,7 @@ std::vector<FutureWeight> Searcher::futures(const Scaling& scaling) const {
 
 void Searcher::search(const Scaling& scaling, const InputStatistics& seen) {
   if (seen.rows == 0) {
-    report_.fallbacks.push_back(scaling.input.layer +
-                                " stays as it is: no token of the calibration text reached it.");
+    report_.fallbacks.push_back(unreached(scaling.input.layer));
     return;
   }
   auto hessian = seen.hessian;

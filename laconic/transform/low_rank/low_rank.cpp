@@ -62,13 +62,8 @@ void insert_branches(FloatNetwork& network, const std::vector<LinearLayer>& laye
 /// The branch's two parameters; the weight is what it leaves.
 void put_branch(const FloatNetwork& network, const LinearLayer& layer, const LowRank& found,
                 Changes& changes) {
-  const auto keep = [&](const std::string& role, const at::Tensor& tensor) {
-    changes[layer.name + role] = {{},
-                                  [tensor](const graph::Parameters&) { return tensor; },
-                                  {tensor.sizes().vec(), at::kFloat}};
-  };
-  keep(".low_rank_in", found.in);
-  keep(".low_rank_out", found.out);
+  changes[layer.name + ".low_rank_in"] = constant_change(found.in);
+  changes[layer.name + ".low_rank_out"] = constant_change(found.out);
   const std::string name = layer.weight_name;
   changes[name] = {{name},
                    [name, layer, found](const graph::Parameters& below) {

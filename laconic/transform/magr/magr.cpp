@@ -61,17 +61,14 @@ TransformReport magr(FloatNetwork& network, const nlohmann::json& given) {
   visit_inputs(network, inputs, Products::kHessian, [&](size_t i, const InputStatistics& seen) {
     for (const graph::LinearLayer& layer : shared[i].layers) {
       if (seen.rows == 0) {
-        report.fallbacks.push_back(layer.name +
-                                   " stays as it is: no token of the calibration text reached it.");
+        report.fallbacks.push_back(unreached(layer.name));
         continue;
       }
       const FutureWeight future = read_future(network, layer);
       const auto reduced = reduce_magnitude(future.weight, seen.hessian, future.run(), options);
       sums.add(future.weight, reduced, seen.hessian, future.run());
-      const auto result = oriented(reduced, layer);
-      changes[layer.weight_name] = {{},
-                                    [result](const graph::Parameters&) { return result; },
-                                    network.parameters->describe(layer.weight_name)};
+      changes[layer.weight_name] = constant_change(
+          oriented(reduced, layer), network.parameters->describe(layer.weight_name).dtype);
       network.parameters->release(layer.weight_name);
     }
   });

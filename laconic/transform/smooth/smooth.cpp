@@ -81,8 +81,7 @@ TransformReport smooth(FloatNetwork& network, const nlohmann::json& given) {
   for (size_t i = scalings.size(); i-- > 0;) {
     const Scaling& scaling = scalings[i];
     if (!maxima[i].defined()) {
-      report.fallbacks.push_back(scaling.input.layer +
-                                 " stays as it is: no token of the calibration text reached it.");
+      report.fallbacks.push_back(unreached(scaling.input.layer));
       continue;
     }
     const auto s = smoothing_factors(scaling.largest(maxima[i]),
