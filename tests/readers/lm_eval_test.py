@@ -27,31 +27,24 @@ from program import CALIBRATION, EVALUATION, ROOT, run_tests  # noqa: E402
 LACONIC = None  # set by run_tests
 TINY = ROOT / "assets/tiny-lm"
 POSITIONS = 512
-CHOICES = """task: choices
+HEAD = """task: {name}
 dataset_path: json
-dataset_kwargs: {data_files: {test: FOLDER/choices.jsonl}}
+dataset_kwargs: {{data_files: {{test: {file}}}}}
 test_split: test
-output_type: multiple_choice
+"""
+CHOICES = """output_type: multiple_choice
 doc_to_text: "{{question}}"
 doc_to_target: gold
 doc_to_choice: choices
 target_delimiter: " "
 metric_list: [{metric: acc}, {metric: acc_norm}]
 """
-ROLLING = """task: rolling
-dataset_path: json
-dataset_kwargs: {data_files: {test: FOLDER/texts.jsonl}}
-test_split: test
-output_type: loglikelihood_rolling
+ROLLING = """output_type: loglikelihood_rolling
 doc_to_text: ""
 doc_to_target: "{{text}}"
 metric_list: [{metric: bits_per_byte}]
 """
-GENERATION = """task: generation
-dataset_path: json
-dataset_kwargs: {data_files: {test: FOLDER/choices.jsonl}}
-test_split: test
-output_type: generate_until
+GENERATION = """output_type: generate_until
 doc_to_text: "{{question}}"
 doc_to_target: "{{choices[gold]}}"
 generation_kwargs: {until: ["."], max_gen_toks: 12, do_sample: false}
@@ -73,8 +66,8 @@ def write_tasks(folder):
     with open(folder / "texts.jsonl", "w") as file:
         for part in (text[:1200], text[4000:5000]):
             file.write(json.dumps({"text": part}) + "\n")
-    for name, task in {"choices": CHOICES, "rolling": ROLLING, "generation": GENERATION}.items():
-        (folder / f"{name}.yaml").write_text(task.replace("FOLDER", str(folder)))
+    for name, file, task in (("choices", "choices", CHOICES), ("rolling", "texts", ROLLING), ("generation", "choices", GENERATION)):
+        (folder / f"{name}.yaml").write_text(HEAD.format(name=name, file=folder / f"{file}.jsonl") + task)
 
 
 @contextlib.contextmanager
