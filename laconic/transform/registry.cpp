@@ -9,6 +9,7 @@
 #include "laconic/transform/fold_norms/fold_norms.h"
 #include "laconic/transform/low_rank/low_rank.h"
 #include "laconic/transform/magr/magr.h"
+#include "laconic/transform/permute/permute.h"
 #include "laconic/transform/rotate/rotate.h"
 #include "laconic/transform/smooth/smooth.h"
 #include "laconic/transform/split/split.h"
@@ -18,9 +19,9 @@ namespace laconic {
 namespace {
 
 constexpr Transform kTransforms[] = {
-    transform::kAwq,     transform::kEqualize, transform::kFoldNorms,
-    transform::kLowRank, transform::kMagr,     transform::kRotate,
-    transform::kSmooth,  transform::kSpin,     transform::kSplit};
+    transform::kAwq,  transform::kEqualize, transform::kFoldNorms, transform::kLowRank,
+    transform::kMagr, transform::kPermute,  transform::kRotate,    transform::kSmooth,
+    transform::kSpin, transform::kSplit};
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 #include "areas.h"
 #include "laconic/graph/run.h"
 #include "laconic/kernel/hadamard.h"
-#include "laconic/transform/rotate/permutation.h"
+#include "laconic/transform/permute/permutation.h"
 #include "laconic/transform/transform.h"
 #include "options.h"
 

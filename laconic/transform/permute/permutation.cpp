@@ -1,4 +1,4 @@
-#include "laconic/transform/rotate/permutation.h"
+#include "laconic/transform/permute/permutation.h"
 
 #include <ATen/ops/tensor.h>
 #include <c10/util/Exception.h>

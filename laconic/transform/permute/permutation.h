@@ -9,7 +9,7 @@
 namespace laconic::transform {
 
 /// Words for orders of features before a rotation in blocks.
-inline const std::vector<std::string> kPermutationWords = {"none", "massdiff", "zigzag", "absmax"};
+inline const std::vector<std::string> kPermutationWords = {"massdiff", "zigzag", "absmax"};
 
 /// The order in which n features are to stand so that blocks of `block` of them share the large
 /// ones (MixQuant, arXiv:2601.22347):
