@@ -81,10 +81,10 @@ function(laconic_layer name)
   list(TRANSFORM ARG_DEPENDS PREPEND "laconic_")
   target_link_libraries(${target} PUBLIC ${ARG_DEPENDS} Laconic::torch_cpu PRIVATE ${ARG_LIBRARIES})
   target_compile_features(${target} PUBLIC cxx_std_20)
-  if(LACONIC_CUDA)
-    target_link_libraries(${target} PUBLIC Laconic::torch_cuda)
-    target_compile_definitions(${target} PUBLIC LACONIC_CUDA)
-    target_compile_features(${target} PUBLIC cuda_std_20)
+  # Private: what knows no CUDA is compiled alike with and without it.
+  if(cuda_sources)
+    target_link_libraries(${target} PRIVATE Laconic::torch_cuda)
+    target_compile_definitions(${target} PRIVATE LACONIC_CUDA)
     # constexpr functions serve both sides; what is written as two operations stays two.
     target_compile_options(${target} PRIVATE
       $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -fmad=false -Xcompiler=-fPIC>)

@@ -47,8 +47,16 @@ if(LACONIC_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES 90)
   endif()
   enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 13 has it
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
   find_package(CUDAToolkit 13 REQUIRED)
   _laconic_import(c10_cuda Laconic::c10)
   _laconic_import(torch_cuda Laconic::torch_cpu Laconic::c10_cuda CUDA::cudart)
+  # LibTorch finds its CUDA operators when the library is loaded; no symbol of it is named here.
+  set_property(TARGET Laconic::torch_cuda APPEND PROPERTY INTERFACE_LINK_OPTIONS
+    "LINKER:--push-state,--no-as-needed,${LACONIC_TORCH_DIR}/lib/libtorch_cuda.so,--pop-state")
 endif()
 message(STATUS "LibTorch ${LACONIC_TORCH_VERSION}: ${LACONIC_TORCH_DIR}")

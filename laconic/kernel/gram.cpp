@@ -55,14 +55,37 @@ void pack_columns(const at::Tensor& x, int64_t first, int64_t count, float* pack
   });
 }
 
-}  // namespace
-
-GramSum::GramSum(int64_t columns) : columns_(columns) {
+at::Tensor empty_sums(int64_t columns, at::Device device) {
+  const auto options = at::TensorOptions(at::kFloat).device(device);
+  if (!device.is_cpu()) return at::zeros({columns, columns}, options);
   const int64_t panels = (columns + kPanelRows - 1) / kPanelRows;
-  panels_ = at::zeros({panels, panels * kPanelRows, kPanelRows}, at::TensorOptions(at::kFloat));
+  return at::zeros({panels, panels * kPanelRows, kPanelRows}, options);
 }
 
+/// X^T X of a matrix of many columns to the sums, strip by strip of columns, each from its diagonal
+/// on down.
+void add_lower(const at::Tensor& x, at::Tensor& sums) {
+  constexpr int64_t kStrip = 2048;
+  const int64_t columns = x.size(1);
+  for (int64_t begin = 0; begin < columns; begin += kStrip) {
+    const int64_t width = std::min(kStrip, columns - begin);
+    const at::Tensor below = x.narrow(1, begin, columns - begin);
+    at::Tensor part = sums.narrow(0, begin, columns - begin).narrow(1, begin, width);
+    part.addmm_(below.t(), x.narrow(1, begin, width));
+  }
+}
+
+}  // namespace
+
+GramSum::GramSum(int64_t columns, at::Device device)
+    : columns_(columns), panels_(empty_sums(columns, device)) {}
+
 void GramSum::add(const at::Tensor& input) {
+  if (!panels_.is_cpu()) {
+    add_lower(input, panels_);
+    rows_ += input.size(0);
+    return;
+  }
   const at::Tensor x = input.contiguous();
   const int64_t panels = panels_.size(0), padded = panels_.size(1);
   const at::Tensor packed =
@@ -89,6 +112,10 @@ void GramSum::add(const at::Tensor& input) {
 }
 
 at::Tensor GramSum::mean() const {
+  if (!panels_.is_cpu()) {
+    const at::Tensor lower = panels_ * (1.0 / static_cast<double>(std::max<int64_t>(rows_, 1)));
+    return lower.tril() + lower.tril(-1).t();
+  }
   at::Tensor result = at::empty({columns_, columns_}, panels_.options());
   const int64_t padded = panels_.size(1);
   const float* sums = panels_.const_data_ptr<float>();
@@ -106,12 +133,15 @@ at::Tensor GramSum::mean() const {
   return result;
 }
 
-CrossSum::CrossSum(int64_t columns) : columns_(columns) {
-  const int64_t panels = (columns + kPanelRows - 1) / kPanelRows;
-  panels_ = at::zeros({panels, panels * kPanelRows, kPanelRows}, at::TensorOptions(at::kFloat));
-}
+CrossSum::CrossSum(int64_t columns, at::Device device)
+    : columns_(columns), panels_(empty_sums(columns, device)) {}
 
 void CrossSum::add(const at::Tensor& a, const at::Tensor& b) {
+  if (!panels_.is_cpu()) {
+    panels_.addmm_(a.t(), b);
+    rows_ += a.size(0);
+    return;
+  }
   const at::Tensor left = a.contiguous(), right = b.contiguous();
   const int64_t panels = panels_.size(0), padded = panels_.size(1);
   const int64_t chunk = std::min(kChunkRows, left.size(0));
@@ -137,6 +167,7 @@ void CrossSum::add(const at::Tensor& a, const at::Tensor& b) {
 
 at::Tensor CrossSum::mean() const {
   const double factor = rows_ > 0 ? 1.0 / static_cast<double>(rows_) : 0.0;
+  if (!panels_.is_cpu()) return panels_ * factor;
   return from_panels(panels_, columns_).narrow(1, 0, columns_).mul(factor).contiguous();
 }
 

@@ -5,27 +5,30 @@
 namespace laconic::kernel {
 
 /// A running sum of X^T X of which only the lower panels are computed: half of the work of a
-/// product. The sum does not depend on the number of threads.
+/// product. The sum does not depend on the number of threads. On another device than the CPU its
+/// matrix products do the work, as exact as they are set to be (float32 or TF32).
 class GramSum {
  public:
-  explicit GramSum(int64_t columns);
+  explicit GramSum(int64_t columns, at::Device device = at::kCPU);
   /// @param x  [n, columns] float32, any strides.
   void add(const at::Tensor& x);
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
+  at::TensorOptions options() const { return panels_.options(); }  ///< of the mean
   /// X^T X / rows, [columns, columns] float32, symmetric bit for bit. Of no rows: zeros.
   at::Tensor mean() const;
 
  private:
   int64_t columns_, rows_ = 0;
-  at::Tensor panels_;  ///< [P, 64 P, 64], panel layout (panels.h); what lies above the diagonal
-                       ///< blocks is not kept up
+  /// [P, 64 P, 64], panel layout (panels.h); what lies above the diagonal blocks is not kept up.
+  /// On another device [columns, columns].
+  at::Tensor panels_;
 };
 
 /// A running sum of A^T B. The sum does not depend on the number of threads.
 class CrossSum {
  public:
-  explicit CrossSum(int64_t columns);
+  explicit CrossSum(int64_t columns, at::Device device = at::kCPU);
   /// @param a, b  [n, columns] float32, any strides.
   void add(const at::Tensor& a, const at::Tensor& b);
   /// A^T B / rows, [columns, columns] float32. Of no rows: zeros.
@@ -33,7 +36,7 @@ class CrossSum {
 
  private:
   int64_t columns_, rows_ = 0;
-  at::Tensor panels_;  ///< [P, 64 P, 64]
+  at::Tensor panels_;  ///< [P, 64 P, 64]; on another device [columns, columns]
 };
 
 }  // namespace laconic::kernel

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "laconic/kernel/composed_columns.h"
 #include "laconic/kernel/panels.h"
 #include "laconic/kernel/targets.h"
 
@@ -68,6 +69,7 @@ at::Tensor block_of(const at::Tensor& matrix, int64_t depth, int64_t begin, int6
 }  // namespace
 
 at::Tensor multiply_panels(const at::Tensor& panels, const at::Tensor& matrix, bool upper) {
+  if (!panels.is_cpu()) return composed::multiply_panels(panels, matrix);
   const int64_t columns = panels.size(1);
   at::Tensor product = at::zeros_like(panels);
   const float* from = panels.const_data_ptr<float>();
@@ -89,6 +91,7 @@ at::Tensor multiply_panels(const at::Tensor& panels, const at::Tensor& matrix, b
 }
 
 void solve_panels(at::Tensor& panels, const at::Tensor& strict) {
+  if (!panels.is_cpu()) return composed::solve_panels(panels, strict);
   const int64_t columns = panels.size(1);
   float* data = panels.mutable_data_ptr<float>();
   for (int64_t begin = 0; begin < columns; begin += kBlock) {

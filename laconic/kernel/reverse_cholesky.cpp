@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "laconic/kernel/composed_columns.h"
 #include "laconic/kernel/panels.h"
 #include "laconic/kernel/targets.h"
 
@@ -167,6 +168,7 @@ void fill_feedback(const ReverseCholesky& factor, int64_t begin, int64_t end,
 
 ReverseCholesky reverse_cholesky(const at::Tensor& hessian, const at::Tensor& diagonal,
                                  const at::Tensor& order, at::ScalarType dtype) {
+  if (!hessian.is_cpu()) return composed::reverse_cholesky(hessian, diagonal, order, dtype);
   const int64_t size = hessian.size(0), blocks = (size + kPanelRows - 1) / kPanelRows;
   at::Tensor panels =
       at::empty({blocks, blocks * kPanelRows, kPanelRows}, hessian.options().dtype(dtype));
@@ -184,6 +186,7 @@ ReverseCholesky reverse_cholesky(const at::Tensor& hessian, const at::Tensor& di
 }
 
 at::Tensor feedback_columns(const ReverseCholesky& factor, int64_t begin, int64_t end) {
+  if (!factor.panels.is_cpu()) return composed::feedback_columns(factor, begin, end);
   at::Tensor feedback = at::zeros({end, end - begin}, factor.panels.options().dtype(at::kFloat));
   if (factor.panels.scalar_type() == at::kDouble) {
     fill_feedback<double>(factor, begin, end, feedback);
@@ -194,6 +197,7 @@ at::Tensor feedback_columns(const ReverseCholesky& factor, int64_t begin, int64_
 }
 
 at::Tensor squared_pivots(const ReverseCholesky& factor) {
+  if (!factor.panels.is_cpu()) return composed::squared_pivots(factor);
   const int64_t size = factor.size, padded = factor.panels.size(1);
   const at::Tensor panels = factor.panels.to(at::kDouble);
   at::Tensor pivots = at::empty({size}, panels.options());

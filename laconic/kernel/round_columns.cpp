@@ -5,6 +5,10 @@
 
 #include <algorithm>
 
+#include "laconic/kernel/composed_columns.h"
+#ifdef LACONIC_CUDA
+#include "laconic/kernel/cuda/columns_cuda.h"
+#endif
 #include "laconic/kernel/panels.h"
 #include "laconic/kernel/targets.h"
 
@@ -258,6 +262,7 @@ void for_each_panel(const RoundingColumns& state, at::Tensor& current, const Wor
 
 at::Tensor current_columns(const RoundingColumns& state, const at::Tensor& feedback, int64_t begin,
                            int64_t end) {
+  if (!state.weight.is_cpu()) return composed::current_columns(state, feedback, begin, end);
   at::Tensor current =
       at::empty({state.weight.size(0), end - begin, kPanelRows}, state.weight.options());
   const float* factors = feedback.const_data_ptr<float>();
@@ -269,6 +274,8 @@ at::Tensor current_columns(const RoundingColumns& state, const at::Tensor& feedb
 
 at::Tensor remaining_columns(const RoundingColumns& state, const at::Tensor& feedback,
                              const at::Tensor& current, int64_t begin, int64_t end) {
+  if (!state.weight.is_cpu())
+    return composed::remaining_columns(state.weight, feedback, current, begin, end);
   at::Tensor remaining = current.clone();
   const float* factors = feedback.const_data_ptr<float>();
   for_each_panel(state, remaining, [&](const ColumnPanel& panel, float* values) {
@@ -279,6 +286,10 @@ at::Tensor remaining_columns(const RoundingColumns& state, const at::Tensor& fee
 
 void round_columns(RoundingColumns& state, const at::Tensor& feedback, at::Tensor& current,
                    int64_t begin, int64_t end) {
+#ifdef LACONIC_CUDA
+  if (cuda::knows_columns(state)) return cuda::round_columns(state, feedback, current, begin, end);
+#endif
+  if (!state.weight.is_cpu()) return composed::round_columns(state, feedback, current, begin, end);
   const float* factors = feedback.const_data_ptr<float>();
   for_each_panel(state, current, [&](const ColumnPanel& panel, float* values) {
     HWY_DYNAMIC_DISPATCH(round_panel)(panel, factors, values, begin, end);
