@@ -48,7 +48,7 @@ class Engine {
   EngineReport run(const at::Tensor& windows);
 
  private:
-  void start(const at::Tensor& windows);
+  void start(const at::Tensor& given);
   bool is_done(const Segment& segment) const { return writer_.has_shard(segment.shard); }
   size_t segments_to_run() const;
   int64_t steps(int64_t windows, size_t run) const;
@@ -256,7 +256,7 @@ void Engine::add_stored(const std::string& name, NamedTensors& tensors) const {
   const auto& parameters = *model_.parameters;
   const at::Tensor tensor =
       model_.changed.contains(name)
-          ? parameters.get(name).to(parameters.describe(name).dtype).contiguous()
+          ? parameters.get(name).to(at::kCPU, parameters.describe(name).dtype).contiguous()
           : checkpoint_->tensor(name);
   check_finite(model_.directory.string(), name, tensor);
   tensors.emplace_back(name, tensor);
@@ -338,7 +338,8 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
     report_.layers.insert(report_.layers.end(), reports.begin(), reports.end());
 }
 
-void Engine::start(const at::Tensor& windows) {
+void Engine::start(const at::Tensor& given) {
+  const at::Tensor windows = given.to(options_.device);
   const int64_t batch = std::max<int64_t>(options_.batch, 1);
   activations_ = std::make_unique<Activations>(runner_, windows, batch);
   if (runs_float_)

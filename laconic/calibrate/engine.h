@@ -72,6 +72,7 @@ using SolveBlockFunction = std::function<std::vector<SolvedLayer>(const BlockTas
 struct EngineOptions {
   int64_t batch = 4;  ///< windows run at once
   bool progress = false;
+  at::Device device = at::kCPU;  ///< where the model's parameters come to (load/placement.h)
   /// Statistics from the inputs in the network as quantized so far; else from the float network.
   bool quantized_inputs = true;
   int64_t stop_after_blocks = -1;       ///< tests: throw Interrupted after so many blocks

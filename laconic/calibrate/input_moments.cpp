@@ -15,7 +15,7 @@ at::Tensor input_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).
 
 void InputMoments::add(const at::Tensor& x) {
   const at::Tensor rows = input_rows(x);
-  if (sum_ == nullptr) sum_ = std::make_unique<kernel::GramSum>(rows.size(1));
+  if (sum_ == nullptr) sum_ = std::make_unique<kernel::GramSum>(rows.size(1), rows.device());
   if (rows.size(0) > 0) sum_->add(rows);
 }
 
@@ -23,8 +23,8 @@ void InputMoments::add(const at::Tensor& x, const at::Tensor& float_x) {
   add(x);
   const at::Tensor rows = input_rows(x);
   if (lost_ == nullptr) {
-    lost_ = std::make_unique<kernel::GramSum>(rows.size(1));
-    mismatch_ = std::make_unique<kernel::CrossSum>(rows.size(1));
+    lost_ = std::make_unique<kernel::GramSum>(rows.size(1), rows.device());
+    mismatch_ = std::make_unique<kernel::CrossSum>(rows.size(1), rows.device());
   }
   const bool same_tokens = float_x.sizes() == x.sizes();
   if (!same_tokens || rows.size(0) == 0) return;
@@ -41,7 +41,7 @@ LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) con
   LayerStatistics statistics;
   statistics.rows = sum_->rows();
   const bool is_rare = sum_->rows() < std::min(kFewestExpertTokens, tokens);
-  statistics.hessian = is_rare ? at::eye(sum_->columns(), at::kFloat) : sum_->mean();
+  statistics.hessian = is_rare ? at::eye(sum_->columns(), sum_->options()) : sum_->mean();
   if (is_rare)
     statistics.notes.push_back("saw " + std::to_string(sum_->rows()) + " of " +
                                std::to_string(tokens) + " calibration tokens, fewer than " +

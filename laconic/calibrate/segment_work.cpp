@@ -50,6 +50,12 @@ QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLaye
   return parameters;
 }
 
+QuantParameters on_device(QuantParameters parameters, at::Device device) {
+  for (at::Tensor* part : {&parameters.scale, &parameters.zero_point, &parameters.code_scale})
+    if (part->defined()) *part = part->to(device);
+  return parameters;
+}
+
 }  // namespace
 
 NativeLayer native_layer(const LayerPlan& plan, at::IntArrayRef shape) {
@@ -128,7 +134,10 @@ void SegmentWork::finish(const Finished& layer) {
   report.seconds = seconds;
   reports_.push_back(report);
   const NativeLayer native = native_layer(*task.plan, weight.sizes());
-  for (auto& tensor : native_tensors(native, solved.codes, solved.parameters, statistics.input))
+  std::optional<QuantParameters> input = statistics.input;
+  if (input) input = on_device(*input, at::kCPU);
+  for (auto& tensor :
+       native_tensors(native, solved.codes.cpu(), on_device(solved.parameters, at::kCPU), input))
     solved_.push_back(std::move(tensor));
   put(task, quantized);
   model_.parameters->release(task.layer.weight_name);
@@ -156,8 +165,9 @@ void SegmentWork::restore(const SafetensorsFile& shard) {
           native_layer(*task.plan, task.layer.transposed ? stored.t().sizes() : stored.sizes());
       const at::Tensor codes = stored_codes(shard, layer);
       put(task, dequantize(layer.weight, codes, stored_parameters(shard, layer, "weight"))
-                    .to(at::kFloat));
-      if (task.plan->has_static_input()) put_input(task, stored_parameters(shard, layer, "input"));
+                    .to(stored.device(), at::kFloat));
+      if (task.plan->has_static_input())
+        put_input(task, on_device(stored_parameters(shard, layer, "input"), stored.device()));
     }
   }
 }

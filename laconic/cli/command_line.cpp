@@ -26,7 +26,8 @@ constexpr Planned kPlanned[] = {
      "memory. "
      "Fewer or shorter calibration windows (--set calibration.windows=32) need less"},
     {"quantize", "--device-memory",
-     "not supported yet: this program computes on the processor only"},
+     "not supported yet: --device cuda holds one block, its inputs and Hessians on the device. "
+     "Fewer or shorter calibration windows (--set calibration.windows=32) need less"},
     {"recipes", "--target", "not supported yet: `laconic recipes` lists all presets"},
 };
 
@@ -108,8 +109,7 @@ class Grammar {
         ->type_name("N")
         ->check(whole_number(1, 4096));
     command->add_option("--device", common_.device, "Where to compute; default: cpu.")
-        ->type_name("cpu|cuda")
-        ->check(one_of({"cpu", "cuda"}));
+        ->type_name("cpu|cuda|cuda:N");
     add_common(command);
   }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -13,6 +15,7 @@ struct Session {
   const Parts& parts;
   bool json = false;
   bool progress = true;
+  at::Device device = at::kCPU;
 };
 
 // One file a command. Each prints its result, and throws when it fails.

@@ -11,6 +11,7 @@
 #include "laconic/cli/evaluation.h"
 #include "laconic/cli/table.h"
 #include "laconic/evaluate/text.h"
+#include "laconic/load/placement.h"
 #include "laconic/recipe/pipeline.h"
 
 namespace laconic {
@@ -69,7 +70,8 @@ QuantizeJob job_of(const CompareCommand& command, const Recipe& recipe,
           .out = folder / recipe.name,
           .exports = {},
           .overwrite = command.overwrite,
-          .progress = session.progress};
+          .progress = session.progress,
+          .device = session.device};
 }
 
 // All recipes before any work: the last one may be the wrong one.
@@ -88,13 +90,16 @@ Row quantize(const QuantizeJob& job, const Session& session) {
 }
 
 void evaluate(const CompareCommand& command, std::vector<Row>& rows, const Session& session) {
-  const LanguageModel original = load_checked_model(command.model, session.parts);
-  const PerplexityOptions options = to_options(command.evaluation, original, session.progress);
+  LanguageModel original = load_checked_model(command.model, session.parts);
+  place(original, session.device, /*resident=*/true);
+  PerplexityOptions options = to_options(command.evaluation, original, session.progress);
+  options.device = session.device;
   const auto tokens = read_tokens(original, command.evaluation.text);
   rows[0].result = evaluate_perplexity(original, tokens, options);
   for (size_t i = 1; i < rows.size(); ++i) {
-    const LanguageModel model =
+    LanguageModel model =
         load_language_model(rows[i].directory, {.parts = session.parts.quantizers});
+    place(model, session.device, /*resident=*/true);
     rows[i].result = evaluate_perplexity(model, tokens, options, &original);
   }
 }

@@ -8,6 +8,7 @@
 #include "laconic/cli/evaluation.h"
 #include "laconic/cli/table.h"
 #include "laconic/evaluate/text.h"
+#include "laconic/load/placement.h"
 
 namespace laconic {
 namespace {
@@ -40,11 +41,16 @@ std::string readable(const PerplexityResult& result, const PerplexityOptions& op
 
 void run_command(const PerplexityCommand& command, const Session& session) {
   MappedFile::open(command.evaluation.text);
-  const LanguageModel model = load_checked_model(command.model, session.parts);
+  LanguageModel model = load_checked_model(command.model, session.parts);
+  place(model, session.device, /*resident=*/true);
   std::optional<LanguageModel> against;
-  if (!command.against.empty()) against = load_checked_model(command.against, session.parts);
+  if (!command.against.empty()) {
+    against = load_checked_model(command.against, session.parts);
+    place(*against, session.device, /*resident=*/true);
+  }
   PerplexityOptions options = to_options(command.evaluation, model, session.progress);
   options.layers = command.layers;
+  options.device = session.device;
   const auto tokens = read_tokens(model, command.evaluation.text);
   const auto result = evaluate_perplexity(model, tokens, options, against ? &*against : nullptr);
   if (!session.json) return print(readable(result, options));

@@ -62,7 +62,8 @@ void run_command(const QuantizeCommand& command, const Session& session) {
                   .exports = command.exports,
                   .batch = command.batch,
                   .overwrite = command.overwrite,
-                  .progress = session.progress};
+                  .progress = session.progress,
+                  .device = session.device};
   if (command.seed >= 0) job.recipe.calibration.seed = static_cast<uint64_t>(command.seed);
   const QuantizeOutcome outcome = run_quantize(job, session.parts);
   if (session.json) return print(to_json(command, outcome, job.recipe));

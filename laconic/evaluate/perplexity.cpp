@@ -234,7 +234,7 @@ PerplexityResult evaluate_perplexity(const LanguageModel& model, std::span<const
   if (options.layers) layers.emplace(model, *against);
   Progress progress("evaluate", static_cast<int64_t>(windows.size()), options.progress);
   for (const Batch& batch : group(windows, options.batch)) {
-    const at::Tensor ids = to_tensor(windows, batch, stream, bos);
+    const at::Tensor ids = to_tensor(windows, batch, stream, bos).to(options.device);
     evaluation.add(ids, windows[batch.first].first_target, batch.first);
     if (layers) layers->add(ids);
     progress.advance(static_cast<int64_t>(batch.last - batch.first), "windows");

@@ -36,6 +36,7 @@ struct PerplexityOptions {
   int64_t maximum_windows = 0;  ///< 0: all
   bool layers = false;          ///< measure every layer too; needs the float model
   bool progress = false;
+  at::Device device = at::kCPU;  ///< where the models' parameters come to (load/placement.h)
 };
 
 struct PerplexityResult {

@@ -16,6 +16,7 @@
 #include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
 #include "laconic/graph/save.h"
+#include "laconic/load/placement.h"
 #include "laconic/recipe/attention_plan.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
@@ -234,6 +235,7 @@ EngineReport work(const Preparation& ready, const JobIdentity& identity, const Q
   EngineOptions options;
   if (job.batch > 0) options.batch = job.batch;
   options.progress = job.progress;
+  options.device = job.device;
   options.quantized_inputs = job.recipe.calibration.quantized_inputs;
   options.solve_block = make_solve_block(ready.plan, parts);
   EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
@@ -266,7 +268,8 @@ void note_transforms(const std::vector<TransformReport>& reports, QuantizeOutcom
 
 EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
                            const Parts& parts, QuantizeOutcome& outcome) {
-  const Preparation ready = prepare(job, parts);
+  Preparation ready = prepare(job, parts);
+  place(ready.model, job.device, /*resident=*/false);
   outcome.offsets = ready.calibration.offsets;
   outcome.notes = ready.calibration.notes;
   note_transforms(ready.transforms, outcome);

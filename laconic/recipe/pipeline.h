@@ -22,6 +22,7 @@ struct QuantizeJob {
   int64_t batch = 0;                  ///< calibration windows at once; 0: the engine's choice
   bool overwrite = false;             ///< replace a finished `out` once the new one is complete
   bool progress = false;
+  at::Device device = at::kCPU;  ///< of network and solvers; transforms work on the CPU
 };
 
 struct FinishedExport {

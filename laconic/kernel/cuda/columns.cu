@@ -3,9 +3,9 @@
 namespace laconic::kernel::cuda {
 namespace {
 
-constexpr int kRows = 64;     // of a panel: threads side by side
-constexpr int kBeside = 4;    // threads that share the columns of a row
-constexpr int kTogether = 32; // columns that wait in shared memory while one of them is rounded
+constexpr int kRows = 64;      // of a panel: threads side by side
+constexpr int kBeside = 4;     // threads that share the columns of a row
+constexpr int kTogether = 32;  // columns that wait in shared memory while one of them is rounded
 constexpr int kEach = kTogether / kBeside;
 
 struct Rounded {

@@ -85,6 +85,12 @@ QuantParameters grouped_parameters(const QuantParameters& like, const ScaleTable
   return result;
 }
 
+kernel::Staircase on_device(kernel::Staircase staircase, at::Device device) {
+  for (at::Tensor* part : {&staircase.levels, &staircase.thresholds, &staircase.codes})
+    if (part->defined()) *part = part->to(device);
+  return staircase;
+}
+
 Work prepare(const Layer& layer, const Options& options, const QuantParameters& parameters,
              const at::Tensor& order) {
   const QuantSpec& spec = layer.problem.spec;
@@ -102,7 +108,7 @@ Work prepare(const Layer& layer, const Options& options, const QuantParameters& 
   const CodeRange range = code_range(spec.format);
   columns.q_min = static_cast<float>(range.q_min);
   columns.q_max = static_cast<float>(range.q_max);
-  columns.staircase = staircase(spec.format);
+  columns.staircase = on_device(staircase(spec.format), layer.weight.device());
   if (options.accumulator) {
     columns.budget = tile_budget(layer.solver, layer.problem, *options.accumulator, layer.weight,
                                  work.scales, order);

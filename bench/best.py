@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Which recipe is best for a budget of bits: chosen on one part of the calibration text, reported on another text.
+
+usage: best.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--budgets w4,w3,w2,w4a4] [--transforms none,merged,online]
+               [--quantizers sym,asym] [--solvers gptq,gptaq,qronos,autoround] [--windows 128] [--choice-windows 40]
+               [--evaluation-windows 100] [--length 512] [--threads 2] [--jobs 1] [--device cpu] [--program FILE]
+
+A candidate is TRANSFORM/QUANTIZER/SOLVER. Each is calibrated on the first four fifths of the calibration text and judged by its
+perplexity on the last fifth; EVALUATION is read for the float model and for all candidates, but chooses nothing. TRANSFORM: none,
+merged (rotations within the weights: the architecture stays) or online (before down- and output projections too).
+QUANTIZER: groups of 128 for 4 bits, of 64 below, symmetric or with a zero point (asym). w4a4: inputs too, a token at a time.
+"""
+import argparse
+import concurrent.futures
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TRANSFORMS = {
+    "none": "",
+    "merged": "transforms: [{name: fold_norms}, {name: rotate}]\n",
+    "online": "transforms: [{name: fold_norms}, {name: rotate, residual: hadamard, heads: hadamard, online: true}]\n",
+}
+QUANTIZERS = {
+    "sym": "statistic: mse",
+    "sym-absmax": "statistic: absmax",
+    "asym": "signed: false, zero_point: integer, statistic: min_max",
+}
+SOLVERS = {
+    "nearest": ("nearest", "{}"),
+    "gptq": ("gptq", "{damping: 0.01, activation_order: true}"),
+    "gptaq": ("gptaq", "{damping: 0.01, activation_order: true}"),
+    "qronos": ("qronos", "{damping: 1e-3, activation_order: true}"),
+    "autoround": ("autoround", "{}"),
+    "autoround-long": ("autoround", "{steps: 1000}"),
+}
+GROUPS = {"w4": 128, "w3": 64, "w2": 64, "w4a4": 128}
+
+
+def recipe(candidate, options):
+    budget, transform, quantizer, solver = candidate
+    name, solver_options = SOLVERS[solver]
+    inputs = "    input: {bits: 4, granularity: token, zero_point: integer, statistic: min_max}\n" if budget.endswith("a4") else ""
+    return (f"calibration: {{windows: {options.windows}, length: {options.length}}}\n{TRANSFORMS[transform]}rules:\n"
+            f"  - layers: blocks\n    weight: {{bits: {budget[1]}, granularity: group, group_size: {GROUPS[budget]}, "
+            f"{QUANTIZERS[quantizer]}}}\n{inputs}    solver: {name}\n    solver_options: {solver_options}\n")
+
+
+def split(path, folder):
+    """The first four fifths of a text, and the rest."""
+    text = Path(path).read_text()
+    cut = text.find("\n", len(text) * 4 // 5) + 1
+    parts = folder / "first.txt", folder / "last.txt"
+    for part, words in zip(parts, (text[:cut], text[cut:])):
+        part.write_text(words)
+    return parts
+
+
+def run_json(options, *words):
+    command = [options.program, *words, "--threads", options.threads, "--device", options.device, "--json", "--quiet"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"failed ({done.returncode}): {' '.join(map(str, command))}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def perplexity(options, model, text, windows):
+    return run_json(options, "evaluate", "perplexity", model, "--text", text, "--context", options.length, "--windows",
+                    windows)["perplexity"]
+
+
+def measure(candidate, options, parts, folder):
+    out = folder / "_".join(candidate)
+    file = out.with_suffix(".yaml")
+    file.write_text(recipe(candidate, options))
+    done = run_json(options, "quantize", options.model, "--recipe", file, "--calibration", parts[0], "--out", out)
+    return {"budget": candidate[0], "candidate": "/".join(candidate[1:]), "bits": done["bits_per_weight"],
+            "seconds": done["seconds"], "chosen by": perplexity(options, out, parts[1], options.choice_windows),
+            "evaluation": perplexity(options, out, options.evaluation, options.evaluation_windows)}
+
+
+def measure_all(candidates, options, parts, folder):
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        work = [pool.submit(measure, candidate, options, parts, folder) for candidate in candidates]
+        for done in concurrent.futures.as_completed(work):
+            print(json.dumps(done.result()), file=sys.stderr, flush=True)
+            yield done.result()
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("model", "calibration", "evaluation"):
+        parser.add_argument(name)
+    for name, value in {"budgets": "w4,w3,w2", "transforms": "none,merged", "quantizers": "sym,asym",
+                        "solvers": "gptq,gptaq,qronos,autoround", "device": "cpu"}.items():
+        parser.add_argument(f"--{name}", default=value)
+    parser.add_argument("--program", default=ROOT / "build/release/bin/laconic")
+    for name, value in {"windows": 128, "choice-windows": 40, "evaluation-windows": 100, "length": 512, "threads": 2,
+                        "jobs": 1}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    return parser.parse_args()
+
+
+def main():
+    options = parse_options()
+    lists = (options.budgets, options.transforms, options.quantizers, options.solvers)
+    candidates = list(itertools.product(*(words.split(",") for words in lists)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parts = split(options.calibration, folder)
+        chooses = perplexity(options, options.model, parts[1], options.choice_windows)
+        reported = perplexity(options, options.model, options.evaluation, options.evaluation_windows)
+        print(f"float: {chooses:.4f} on the text that chooses, {reported:.4f} on the evaluation text", flush=True)
+        rows = list(measure_all(candidates, options, parts, folder))
+    for row in sorted(rows, key=lambda row: (row["budget"], row["chosen by"])):
+        print(f"{row['budget']:5} {row['candidate']:30} {row['bits']:.2f} bits  chosen by {row['chosen by']:9.4f}  "
+              f"evaluation {row['evaluation']:9.4f}  {row['seconds']:6.1f} s")
+
+
+if __name__ == "__main__":
+    main()
