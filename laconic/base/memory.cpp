@@ -29,4 +29,10 @@ bool reset_peak_resident_bytes() {
 
 void trim_heap() { ::malloc_trim(0); }
 
+void return_freed_memory_at_once() {
+  constexpr int kLarge = 1 << 18;  // bytes
+  ::mallopt(M_MMAP_THRESHOLD, kLarge);
+  ::mallopt(M_TRIM_THRESHOLD, kLarge);
+}
+
 }  // namespace laconic

@@ -16,4 +16,8 @@ uint64_t resident_bytes();
 /// Hands freed heap memory back to the system, so that the resident set is what is in use.
 void trim_heap();
 
+/// From now on large pieces of freed heap memory go back to the system when they are freed, not
+/// when the heap sees fit: slower, for work under a limit.
+void return_freed_memory_at_once();
+
 }  // namespace laconic

@@ -1,6 +1,7 @@
 #include "laconic/calibrate/activation_store.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 
@@ -15,6 +16,13 @@ ActivationStore::Slab* ActivationStore::find_slab(const at::Tensor& tensor,
       return &slabs_[i];
   }
   return nullptr;
+}
+
+at::Tensor ActivationStore::new_rows(int64_t elements, const at::Tensor& like) const {
+  if (disk_ == nullptr || !like.is_cpu()) return at::empty({windows_, elements}, like.options());
+  const auto memory = disk_->take(static_cast<size_t>(windows_ * elements) * like.element_size());
+  return at::from_blob(
+      memory.get(), {windows_, elements}, [memory](void*) {}, like.options());
 }
 
 void ActivationStore::keep(int64_t first, int64_t count, graph::Environment& environment) {
@@ -34,7 +42,7 @@ void ActivationStore::keep(int64_t first, int64_t count, graph::Environment& env
     Slab* slab = find_slab(*tensor, is_taken);
     if (slab == nullptr) {
       const int64_t elements = tensor->numel() / count;
-      slabs_.push_back({at::empty({windows_, elements}, tensor->options())});
+      slabs_.push_back({new_rows(elements, *tensor)});
       is_taken.push_back(false);
       slab = &slabs_.back();
     }
@@ -43,6 +51,16 @@ void ActivationStore::keep(int64_t first, int64_t count, graph::Environment& env
     place.copy_(*tensor);
     *tensor = place;
   }
+}
+
+void ActivationStore::drop(const graph::Environment& environment) const {
+  if (disk_ == nullptr) return;
+  const auto let_go = [&](const at::Tensor& tensor) {
+    if (tensor.defined() && tensor.has_storage())
+      disk_->drop(tensor.storage().data(), tensor.storage().nbytes());
+  };
+  for (const auto& [value, tensor] : environment) let_go(tensor);
+  for (const Slab& slab : slabs_) let_go(slab.rows);
 }
 
 void ActivationStore::release_unused() {

@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "laconic/base/disk_memory.h"
 #include "laconic/graph/run.h"
 
 namespace laconic {
@@ -14,12 +16,21 @@ namespace laconic {
 /// holes in the heap (seen: 1.8 times the memory).
 class ActivationStore {
  public:
-  explicit ActivationStore(int64_t windows) : windows_(windows) {}
+  /// @param disk  where the memory is; null: in main memory.
+  explicit ActivationStore(int64_t windows, std::shared_ptr<DiskMemory> disk = nullptr)
+      : windows_(windows), disk_(std::move(disk)) {}
+
+  /// The same, without any value yet.
+  ActivationStore another() const { return ActivationStore(windows_, disk_); }
 
   /// Moves the values of the windows [first, first + count) into the store: those whose first
   /// dimension is `count`; others stay where they are. Memory of values that these windows no
   /// longer carry is used again.
   void keep(int64_t first, int64_t count, graph::Environment& environment);
+
+  /// Lets what lies on disk leave main memory until it is used again: all that is here, and values
+  /// of another store of the same disk.
+  void drop(const graph::Environment& environment) const;
 
   /// Gives back what no `keep` has used since the last call.
   void release_unused();
@@ -30,8 +41,10 @@ class ActivationStore {
     bool is_used = true;
   };
   Slab* find_slab(const at::Tensor& tensor, const std::vector<bool>& is_taken);
+  at::Tensor new_rows(int64_t elements, const at::Tensor& like) const;
 
   int64_t windows_;
+  std::shared_ptr<DiskMemory> disk_;
   std::vector<Slab> slabs_;
 };
 

@@ -39,8 +39,9 @@ bool is_heavy(const graph::Node& node) {
 
 }  // namespace
 
-Activations::Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch)
-    : runner_(runner), count_(windows.size(0)), store_(windows.size(0)) {
+Activations::Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch,
+                         std::shared_ptr<DiskMemory> disk)
+    : runner_(runner), count_(windows.size(0)), store_(windows.size(0), std::move(disk)) {
   const graph::Value input{runner.graph().input(), 0};
   for (int64_t first = 0; first < windows.size(0); first += batch) {
     const int64_t count = std::min(batch, windows.size(0) - first);
@@ -53,7 +54,7 @@ Activations::Activations(const graph::Runner& runner, const at::Tensor& windows,
 Activations Activations::copy() const {
   Activations other = *this;
   // Memory of its own: the values that it has now lie in ours.
-  other.store_ = ActivationStore(count_);
+  other.store_ = store_.another();
   return other;
 }
 
@@ -76,6 +77,7 @@ graph::Environment Activations::gather(const std::vector<int64_t>& windows) cons
     }
     gathered[value] = rows.size() == windows.size() ? at::cat(rows) : first;
   }
+  for (const int64_t window : windows) store_.drop(batches_[batch_of(window)]);
   return gathered;
 }
 
@@ -96,6 +98,7 @@ void Activations::advance(graph::NodeId node, const graph::Parameters& parameter
 void Activations::move(size_t i, graph::NodeId node, const graph::Parameters& parameters) {
   runner_.run(position_, node, parameters, batches_[i]);
   store_.keep(first_[i], windows_[i], batches_[i]);
+  store_.drop(batches_[i]);
 }
 
 graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
@@ -141,6 +144,7 @@ void Activations::visit(graph::NodeId stop, const graph::Value& value,
   const graph::NodeId keep = choose_keeping_point(stop, parameters);
   for (size_t i = 0; i < batches_.size(); ++i) {
     see(look(i, {*this, stop, value, parameters}, keep));
+    store_.drop(batches_[i]);
     progress.advance(windows_[i]);
   }
   leave(keep);
@@ -155,6 +159,8 @@ void Activations::visit_both(const Place& a, const Place& b, Progress& progress,
   const graph::NodeId keep_second = second.choose_keeping_point(b.stop, b.parameters);
   for (size_t i = 0; i < first.batches_.size(); ++i) {
     see(first.look(i, a, keep_first), second.look(i, b, keep_second));
+    first.store_.drop(first.batches_[i]);
+    second.store_.drop(second.batches_[i]);
     progress.advance(2 * first.windows_[i]);
   }
   first.leave(keep_first);

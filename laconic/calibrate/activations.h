@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "laconic/base/progress.h"
@@ -16,7 +17,9 @@ namespace laconic {
 class Activations {
  public:
   /// @param windows  [n, length] int64.
-  Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch);
+  /// @param disk     where they are kept; null: in main memory.
+  Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch,
+              std::shared_ptr<DiskMemory> disk = nullptr);
 
   /// The same batches at the same place. What the copy does leaves this one's values alone.
   Activations copy() const;

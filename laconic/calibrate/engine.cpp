@@ -8,6 +8,7 @@
 #include <set>
 
 #include "laconic/base/assert.h"
+#include "laconic/base/disk_memory.h"
 #include "laconic/base/interrupt.h"
 #include "laconic/base/memory.h"
 #include "laconic/base/progress.h"
@@ -16,9 +17,10 @@
 #include "laconic/calibrate/check_windows.h"
 #include "laconic/calibrate/input_moments.h"
 #include "laconic/calibrate/journal.h"
+#include "laconic/calibrate/kept_tensors.h"
+#include "laconic/calibrate/memory_plan.h"
 #include "laconic/calibrate/segment_work.h"
 #include "laconic/calibrate/segments.h"
-#include "laconic/load/check_finite.h"
 #include "laconic/quant/quantizer/running.h"
 
 namespace laconic {
@@ -42,12 +44,13 @@ class Engine {
         float_graph_(runs_float_ ? plan_segments(model, plans, false) : EngineGraph{}),
         runner_(graph_.graph),
         float_runner_(runs_float_ ? float_graph_.graph : graph_.graph),
-        checkpoint_(Checkpoint::open(model.directory)),
+        kept_(model),
         shards_(engine_shard_count(model)) {}
 
   EngineReport run(const at::Tensor& windows);
 
  private:
+  void plan(const at::Tensor& windows, size_t run);
   void start(const at::Tensor& given);
   bool is_done(const Segment& segment) const { return writer_.has_shard(segment.shard); }
   size_t segments_to_run() const;
@@ -68,11 +71,6 @@ class Engine {
   RunWeights run_weights() const;
   void write_block(const Segment& segment, SegmentWork& work);
   void write_rest();
-  bool is_stored(const std::string& name) const {
-    return model_.changed.contains(name) || checkpoint_->has(name);
-  }
-  std::set<std::string> stored_names() const;
-  void add_stored(const std::string& name, NamedTensors& tensors) const;
 
   const LanguageModel& model_;
   const SolveFunction& solve_;
@@ -81,8 +79,9 @@ class Engine {
   bool runs_float_;  ///< the float network beside the quantized one
   EngineGraph graph_, float_graph_;
   graph::Runner runner_, float_runner_;
-  std::shared_ptr<const Checkpoint> checkpoint_;
+  KeptTensors kept_;
   int shards_;
+  std::shared_ptr<DiskMemory> disk_;  ///< of the activations; null: they are in main memory
   std::unique_ptr<Activations> activations_, float_activations_;
   std::set<std::string> placed_;  ///< checkpoint names that are in a shard of a block, or solved
   NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
@@ -237,43 +236,16 @@ void Engine::solve_joint(const Segment& segment, SegmentWork& work, Progress& pr
   activations_ = std::move(entering);
 }
 
-/// What the result holds: the checkpoint's tensors and those that transforms added; of a graph of
-/// its own only what it reads.
-std::set<std::string> Engine::stored_names() const {
-  std::set<std::string> names;
-  for (const std::string& name : checkpoint_->names()) names.insert(name);
-  names.insert(model_.changed.begin(), model_.changed.end());
-  if (model_.graph_changes.empty()) return names;
-  std::set<std::string> read;
-  for (const graph::Node& node : model_.graph.nodes)
-    if (node.kind == graph::NodeKind::kParameter && names.contains(node.target))
-      read.insert(node.target);
-  return read;
-}
-
-/// A tensor that a transform changed keeps the dtype that it was stored in.
-void Engine::add_stored(const std::string& name, NamedTensors& tensors) const {
-  const auto& parameters = *model_.parameters;
-  const at::Tensor tensor =
-      model_.changed.contains(name)
-          ? parameters.get(name).to(at::kCPU, parameters.describe(name).dtype).contiguous()
-          : checkpoint_->tensor(name);
-  check_finite(model_.directory.string(), name, tensor);
-  tensors.emplace_back(name, tensor);
-}
-
 void Engine::write_block(const Segment& segment, SegmentWork& work) {
   const Stopwatch watch;
   NamedTensors tensors = work.take_solved();
   for (const std::string& name : work.parameter_names()) {
-    if (is_stored(name) && placed_.insert(name).second) add_stored(name, tensors);
+    if (kept_.has(name) && placed_.insert(name).second) kept_.add(name, tensors);
   }
   // The shard last: a killed run has both or writes both again.
   write_journal(writer_.working_directory(), segment.shard, work.reports());
   writer_.write_shard(segment.shard, tensors);
-  for (const auto& [name, tensor] : tensors) {
-    if (checkpoint_->has(name)) checkpoint_->drop(name);
-  }
+  for (const auto& [name, tensor] : tensors) kept_.drop(name);
   report_.write_seconds += watch.seconds();
 }
 
@@ -286,12 +258,12 @@ void Engine::write_rest() {
   }
   const Stopwatch watch;
   NamedTensors tensors = std::move(solved_outside_);
-  for (const std::string& name : stored_names()) {
-    if (!placed_.contains(name)) add_stored(name, tensors);
+  for (const std::string& name : kept_.names()) {
+    if (!placed_.contains(name)) kept_.add(name, tensors);
   }
   write_journal(writer_.working_directory(), last, reports_outside_);
-  writer_.write_shard(last, tensors);
-  for (const std::string& name : checkpoint_->names()) checkpoint_->drop(name);
+  writer_.write_shard(last, tensors, [&](const std::string& name) { kept_.drop(name); });
+  kept_.drop_all();
   report_.write_seconds += watch.seconds();
 }
 
@@ -340,15 +312,25 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
 
 void Engine::start(const at::Tensor& given) {
   const at::Tensor windows = given.to(options_.device);
-  const int64_t batch = std::max<int64_t>(options_.batch, 1);
-  activations_ = std::make_unique<Activations>(runner_, windows, batch);
+  const MemoryReport& plan = report_.memory;
+  if (plan.on_disk) disk_ = std::make_shared<DiskMemory>(writer_.working_directory());
+  activations_ = std::make_unique<Activations>(runner_, windows, plan.batch, disk_);
   if (runs_float_)
-    float_activations_ = std::make_unique<Activations>(float_runner_, windows, batch);
+    float_activations_ = std::make_unique<Activations>(float_runner_, windows, plan.batch, disk_);
+}
+
+void Engine::plan(const at::Tensor& windows, size_t run) {
+  PlannedWork work{model_, graph_, runs_float_, run};
+  if (run > 0) work.windows = windows.size(0), work.length = windows.size(1);
+  report_.memory = plan_memory(work, options_, resident_bytes());
+  if (!options_.device.is_cpu()) report_.memory.on_disk = false;  // they are on the device
+  if (options_.host_memory > 0) return_freed_memory_at_once();
 }
 
 EngineReport Engine::run(const at::Tensor& windows) {
   const Stopwatch watch;
   const size_t run = segments_to_run();
+  plan(windows, run);
   if (run > 0) tokens_ = windows.numel();
   if (run > 0) start(windows);
   const int64_t total =
@@ -367,6 +349,7 @@ EngineReport Engine::run(const at::Tensor& windows) {
   write_rest();
   report_.total_seconds = watch.seconds();
   report_.peak_bytes = peak_resident_bytes();
+  if (disk_ != nullptr) report_.memory.spilled_bytes = disk_->peak_bytes();
   return std::move(report_);
 }
 

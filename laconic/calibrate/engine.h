@@ -77,6 +77,19 @@ struct EngineOptions {
   bool quantized_inputs = true;
   int64_t stop_after_blocks = -1;       ///< tests: throw Interrupted after so many blocks
   SolveBlockFunction solve_block = {};  ///< of joint layers
+  /// Largest resident set that the process may have, bytes; 0: any. Obeyed by fewer windows at once
+  /// and by activations on disk, in the writer's working directory.
+  uint64_t host_memory = 0;
+};
+
+/// How the engine stayed under EngineOptions::host_memory.
+struct MemoryReport {
+  uint64_t limit = 0;          ///< bytes; 0: none
+  uint64_t planned_bytes = 0;  ///< estimate of the largest resident set, from shapes
+  int64_t batch = 0;           ///< windows that ran at once
+  bool on_disk = false;        ///< the activations
+  uint64_t spilled_bytes = 0;  ///< the most that was on disk
+  std::vector<std::string> notes = {};
 };
 
 struct LayerReport {
@@ -96,6 +109,7 @@ struct EngineReport {
   double load_seconds = 0, calibrate_seconds = 0, solve_seconds = 0, write_seconds = 0,
          total_seconds = 0;
   uint64_t peak_bytes = 0;  ///< largest resident set of the process so far
+  MemoryReport memory = {};
 };
 /// An unknown number is null.
 nlohmann::json to_json(const LayerReport& report);
@@ -124,7 +138,8 @@ int engine_shard_count(const LanguageModel& model);
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at
 /// all, a weight that is
 ///         tied to an embedding; naming the window for an id or a length that the model does not
-///         have.
+///         have; naming the largest layer for a limit of memory that it cannot be solved in,
+///         before any work.
 EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>& plans,
                         const at::Tensor& windows, const SolveFunction& solve, NativeWriter& writer,
                         const EngineOptions& options);

@@ -1,5 +1,6 @@
 #include "laconic/calibrate/input_moments.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
 #include <c10/util/Exception.h>
 
@@ -9,14 +10,58 @@
 namespace laconic {
 namespace {
 
+/// As many as kernel::GramSum multiplies at once.
+constexpr int64_t kRows = 512;
+
 at::Tensor input_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).to(at::kFloat); }
 
 }  // namespace
 
+void RowChunks::add(const std::vector<at::Tensor>& rows, const Take& take) {
+  const auto part = [](const std::vector<at::Tensor>& all, int64_t begin, int64_t count) {
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& one : all) parts.push_back(one.narrow(0, begin, count));
+    return parts;
+  };
+  const int64_t total = rows.front().size(0);
+  // Other devices promise no bits, and are quicker with all rows at once.
+  if (!rows.front().is_cpu() && total > 0) return take(rows);
+  for (int64_t begin = 0; begin < total;) {
+    const int64_t count = std::min(kRows - count_, total - begin);
+    const auto arrived = part(rows, begin, count);
+    begin += count;
+    if (count == kRows) {
+      take(arrived);
+      continue;
+    }
+    if (waiting_.empty()) {
+      for (const at::Tensor& one : rows)
+        waiting_.push_back(at::empty({kRows, one.size(1)}, one.options()));
+    }
+    const auto places = part(waiting_, count_, count);
+    for (size_t i = 0; i < places.size(); ++i) places[i].copy_(arrived[i]);
+    count_ = (count_ + count) % kRows;
+    if (count_ == 0) take(waiting_);
+  }
+}
+
+void RowChunks::finish(const Take& take) {
+  if (count_ == 0) return;
+  for (at::Tensor& one : waiting_) one = one.narrow(0, 0, count_);
+  take(waiting_);
+  waiting_.clear();
+  count_ = 0;
+}
+
+void InputMoments::take_both(const std::vector<at::Tensor>& rows) {
+  mismatch_->add(rows.at(0), rows.at(1));
+  lost_->add(rows.at(1));
+}
+
 void InputMoments::add(const at::Tensor& x) {
   const at::Tensor rows = input_rows(x);
   if (sum_ == nullptr) sum_ = std::make_unique<kernel::GramSum>(rows.size(1), rows.device());
-  if (rows.size(0) > 0) sum_->add(rows);
+  rows_.add({rows}, [&](const auto& chunk) { take(chunk); });
 }
 
 void InputMoments::add(const at::Tensor& x, const at::Tensor& float_x) {
@@ -27,17 +72,17 @@ void InputMoments::add(const at::Tensor& x, const at::Tensor& float_x) {
     mismatch_ = std::make_unique<kernel::CrossSum>(rows.size(1), rows.device());
   }
   const bool same_tokens = float_x.sizes() == x.sizes();
-  if (!same_tokens || rows.size(0) == 0) return;
-  const at::Tensor difference = input_rows(float_x) - rows;
-  mismatch_->add(rows, difference);
-  lost_->add(difference);
+  if (!same_tokens) return;
+  pairs_.add({rows, input_rows(float_x) - rows}, [&](const auto& pair) { take_both(pair); });
 }
 
-LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) const {
+LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
   TORCH_CHECK_VALUE(
       sum_ != nullptr, "[engine] layer ", layer,
       ": no calibration window reached it, so it has no statistics. Give more data, or "
       "choose a solver that needs none (nearest).");
+  rows_.finish([&](const auto& chunk) { take(chunk); });
+  pairs_.finish([&](const auto& pair) { take_both(pair); });
   LayerStatistics statistics;
   statistics.rows = sum_->rows();
   const bool is_rare = sum_->rows() < std::min(kFewestExpertTokens, tokens);
@@ -52,10 +97,13 @@ LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) con
   TORCH_CHECK_VALUE(finite, "[engine] layer ", layer,
                     ": its input holds NaN or infinity on the calibration data. Look at "
                     "the weights of the layers before it, and at its norm.");
+  sum_.reset();  // one matrix less beside those that follow
   // Only an expert sees fewer tokens than there are, and each network routes its own to it.
-  if (lost_ != nullptr && sum_->rows() == tokens) {
+  if (lost_ != nullptr && statistics.rows == tokens) {
     statistics.mismatch = mismatch_->mean();
+    mismatch_.reset();
     statistics.lost = lost_->mean();
+    lost_.reset();
   }
   return statistics;
 }

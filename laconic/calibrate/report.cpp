@@ -3,6 +3,7 @@
 
 #include "laconic/calibrate/engine.h"
 #include "laconic/calibrate/journal.h"
+#include "laconic/calibrate/memory_plan.h"
 
 namespace laconic {
 namespace {
@@ -48,7 +49,8 @@ nlohmann::json to_json(const EngineReport& report) {
           {"solve_seconds", report.solve_seconds},
           {"write_seconds", report.write_seconds},
           {"total_seconds", report.total_seconds},
-          {"peak_bytes", report.peak_bytes}};
+          {"peak_bytes", report.peak_bytes},
+          {"memory", to_json(report.memory)}};
 }
 
 }  // namespace laconic

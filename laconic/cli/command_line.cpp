@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "laconic/base/byte_size.h"
 #include "laconic/base/text.h"
 
 namespace laconic {
@@ -21,10 +22,6 @@ struct Planned {
   const char *command, *name, *instead;
 };
 constexpr Planned kPlanned[] = {
-    {"quantize", "--host-memory",
-     "not supported yet: besides one block, its inputs and Hessians nothing of the model is in "
-     "memory. "
-     "Fewer or shorter calibration windows (--set calibration.windows=32) need less"},
     {"quantize", "--device-memory",
      "not supported yet: --device cuda holds one block, its inputs and Hessians on the device. "
      "Fewer or shorter calibration windows (--set calibration.windows=32) need less"},
@@ -128,6 +125,21 @@ class Grammar {
         ->check(whole_number(0));
   }
 
+  void add_host_memory(CLI::App* command, uint64_t& bytes) {
+    const auto read = [&bytes](const std::string& text) {
+      const auto size = parse_byte_size(text);
+      if (!size)
+        throw CLI::ValidationError("--host-memory",
+                                   "expected a size like 1.5GiB or 800MB, got \"" + text + "\".");
+      bytes = *size;
+    };
+    command
+        ->add_option_function<std::string>(
+            "--host-memory", read,
+            "Most memory that the program may have: fewer windows at once, activations on disk.")
+        ->type_name("SIZE");
+  }
+
   void add_evaluation(CLI::App* command, EvaluationCommand& evaluation) {
     command->add_option("--text", evaluation.text, "Text (UTF-8) to evaluate on.")
         ->required()
@@ -192,6 +204,7 @@ class Grammar {
     command->add_option("--batch", quantize_.batch, "Calibration windows computed at once.")
         ->type_name("N")
         ->check(whole_number(1, 4096));
+    add_host_memory(command, quantize_.host_memory);
     command->add_flag("--overwrite", quantize_.overwrite,
                       "Replace a finished DIR once the new one is complete.");
     add_machine(command);

@@ -16,6 +16,7 @@ struct QuantizeCommand {
   std::vector<std::string> exports;   ///< names of exporters
   int64_t seed = -1;                  ///< -1: the recipe's
   int64_t batch = 0;                  ///< windows at once; 0: the engine's choice
+  uint64_t host_memory = 0;           ///< bytes; 0: no limit
   bool overwrite = false;
 };
 

@@ -43,6 +43,10 @@ std::string readable(const QuantizeCommand& command, const QuantizeOutcome& outc
                      fixed(size.bits_per_parameter, 2) + " over the whole model), " +
                      readable_bytes(size.bytes) + ", " + readable_seconds(outcome.seconds) +
                      ", peak memory " + readable_bytes(peak_resident_bytes()) + "\n";
+  const MemoryReport& memory = outcome.report.memory;
+  if (memory.on_disk)
+    text += "  " + readable_bytes(memory.spilled_bytes) +
+            " of activations were on disk, to stay under " + readable_bytes(memory.limit) + "\n";
   for (const std::string& note : outcome.notes) text += "  " + note + "\n";
   for (const FinishedExport& done : outcome.exports) {
     text +=
@@ -61,6 +65,7 @@ void run_command(const QuantizeCommand& command, const Session& session) {
                   .out = command.out,
                   .exports = command.exports,
                   .batch = command.batch,
+                  .host_memory = command.host_memory,
                   .overwrite = command.overwrite,
                   .progress = session.progress,
                   .device = session.device};

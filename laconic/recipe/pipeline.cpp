@@ -236,6 +236,7 @@ EngineReport work(const Preparation& ready, const JobIdentity& identity, const Q
   if (job.batch > 0) options.batch = job.batch;
   options.progress = job.progress;
   options.device = job.device;
+  options.host_memory = job.host_memory;
   options.quantized_inputs = job.recipe.calibration.quantized_inputs;
   options.solve_block = make_solve_block(ready.plan, parts);
   EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,

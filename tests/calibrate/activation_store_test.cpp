@@ -54,6 +54,22 @@ TEST(ActivationStore, WhatIsNotOfTheWindowsStaysWhereItIs) {
   EXPECT_TRUE(environment.at(kTable).is_same(table));
 }
 
+TEST(ActivationStore, OnDiskValuesAreTheSameAfterTheyLeftMemory) {
+  const testing::TemporaryDirectory directory;
+  const auto disk = std::make_shared<DiskMemory>(directory.path());
+  ActivationStore store(4, disk);
+  const at::Tensor hidden = at::rand({4, 2, 4});
+  graph::Environment environment{{kHidden, hidden}};
+  store.keep(0, 4, environment);
+  EXPECT_EQ(disk->peak_bytes(), 4u * 8 * sizeof(float));
+  store.drop(environment);
+  EXPECT_TRUE(at::equal(environment.at(kHidden), hidden));
+  // A store of its own on the same disk lets the first one's values go as well.
+  const ActivationStore another = store.another();
+  another.drop(environment);
+  EXPECT_TRUE(at::equal(environment.at(kHidden), hidden));
+}
+
 TEST(ActivationStore, MemoryThatNoBatchUsesIsGivenBack) {
   const c10::InferenceMode no_gradients;  // else a view holds on to its base
   ActivationStore store(4);

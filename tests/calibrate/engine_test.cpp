@@ -217,6 +217,26 @@ TEST(Engine, ARunGivesTheSameBytesAgainAndWhenItIsResumed) {
   EXPECT_GT(resumed.layers[0].signal_to_noise_db, 10);
 }
 
+TEST(Engine, HowManyWindowsRunAtOnceChangesNoByte) {
+  const TemporaryDirectory directory;
+  const auto plans = mismatched_plans();
+  run(directory / "1", plans, "qronos", {.batch = 1});
+  run(directory / "5", plans, "qronos", {.batch = 5});
+  EXPECT_TRUE(shards_of(directory / "1") == shards_of(directory / "5"));
+}
+
+TEST(Engine, ALimitBelowTheLargestLayerIsRefusedWithItsName) {
+  const TemporaryDirectory directory;
+  for (const auto& [name, plans] : std::map<std::string, std::vector<LayerPlan>>{
+           {"gptq", block_plans(true)}, {"nearest", block_plans(false)}}) {
+    SCOPED_TRACE(name);
+    expect_error<c10::ValueError>(
+        [&] { run(directory / name, plans, name, {.host_memory = 1 << 20}); },
+        {"1.0 MiB is too little", "layer model.layers.0.mlp.", "Allow that much"});
+    EXPECT_TRUE(shards_of(directory / name).empty());
+  }
+}
+
 TEST(Engine, WithoutStatisticsNothingIsRun) {
   const TemporaryDirectory directory;
   const EngineReport report =

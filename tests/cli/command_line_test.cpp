@@ -64,7 +64,6 @@ TEST(CommandLine, WhatIsNotThereYetSaysSo) {
     words.insert(words.end(), {option, value});
     return words;
   };
-  expect_wrong_use(with("--host-memory", "4000000000"), {"--host-memory: not supported yet"});
   expect_wrong_use(with("--device-memory", "4000000000"), {"--device-memory: not supported yet"});
   expect_wrong_use(with("--device", "cuda"), {"--device cuda", "use --device cpu"});
   expect_wrong_use({"recipes", "--target", "llama.cpp"}, {"--target: not supported yet"});

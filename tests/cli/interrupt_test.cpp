@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <random>
 #include <thread>
 
 #include "tests/cli/run.h"
@@ -143,28 +146,71 @@ TEST(Interrupt, EveryCommandLeavesNothingHalfDone) {
   }
 }
 
-TEST(Kill, AtAnyMomentTheJobContinuesAndGivesTheSameBytes) {
+/// LACONIC_KILLS kills of each job (a few without it), at moments that this seed draws.
+int kills() {
+  const char* const asked = std::getenv("LACONIC_KILLS");
+  return asked != nullptr ? std::atoi(asked) : 3;
+}
+constexpr unsigned kMoments = 20;
+
+using Job = std::function<std::vector<std::string>(const std::filesystem::path& out)>;
+
+/// Killed at any moment, the same command continues and gives an undisturbed run's bytes.
+void expect_survives(const Job& job) {
   const TemporaryDirectory directory;
   const auto whole = directory / "whole", broken = directory / "broken";
   const auto begin = std::chrono::steady_clock::now();
-  ASSERT_EQ(testing::run(gptq_job(whole)).exit_code, 0);
+  ASSERT_EQ(testing::run(job(whole)).exit_code, 0);
   const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - begin);
-  for (const int percent : {20, 40, 55, 65, 75, 85, 95}) {
-    SCOPED_TRACE(percent);
-    Running job(gptq_job(broken), directory / "errors");
-    if (job.run_for(time * percent / 100)) job.send(SIGKILL);
-    const int exit_code = job.wait();
+  std::mt19937 random(kMoments);
+  int killed = 0;
+  for (int i = 0; i < kills(); ++i) {
+    const auto moment = time * static_cast<int>(random() % 1000) / 1000;
+    SCOPED_TRACE(moment.count());
+    Running running(job(broken), directory / "errors");
+    if (running.run_for(moment)) running.send(SIGKILL);
+    const int exit_code = running.wait();
     const bool is_done = std::filesystem::exists(broken);
     // It may have been quicker than the first, and killed when all was written.
-    EXPECT_TRUE(exit_code == 137 || (exit_code == 0 && is_done)) << exit_code << job.errors();
+    EXPECT_TRUE(exit_code == 137 || (exit_code == 0 && is_done)) << exit_code << running.errors();
+    killed += exit_code == 137 ? 1 : 0;
     if (!is_done) {
-      EXPECT_EQ(testing::run(gptq_job(broken)).exit_code, 0);
+      EXPECT_EQ(testing::run(job(broken)).exit_code, 0);
     }
     testing::expect_same_files(whole, broken);
-    EXPECT_FALSE(std::filesystem::exists(broken.string() + ".partial"));
+    EXPECT_EQ(listing(directory.path()).count("broken.partial"), 0u);
     std::filesystem::remove_all(broken);
   }
+  std::printf("%d kills, %d of them before the end\n", kills(), killed);
+}
+
+TEST(Kill, AtAnyMomentGptqContinuesAndGivesTheSameBytes) { expect_survives(gptq_job); }
+
+TEST(Kill, AtAnyMomentQronosContinuesAndGivesTheSameBytes) {
+  expect_survives([](const std::filesystem::path& out) {
+    auto words = gptq_job(out);
+    words[3] = "w2a16-g64-qronos";
+    return words;
+  });
+}
+
+TEST(Kill, AtAnyMomentWithActivationsOnDiskTheJobContinuesAndGivesTheSameBytes) {
+  const auto words = [](const std::filesystem::path& out) {
+    auto job = gptq_job(out);
+    job.insert(job.end(), {"--set", "calibration.windows=96"});
+    return job;
+  };
+  const TemporaryDirectory directory;
+  const auto limit = std::to_string(testing::needed_memory(words(directory / "out")) + (4 << 20));
+  const auto limited = [&](const std::filesystem::path& out) {
+    auto job = words(out);
+    job.insert(job.end(), {"--host-memory", limit});
+    return job;
+  };
+  EXPECT_EQ(testing::run_json(limited(directory / "out"))["report"]["memory"]["activations"],
+            "disk");
+  expect_survives(limited);
 }
 
 // Killed between the manifest and the renaming: nothing is computed again.

@@ -103,4 +103,13 @@ inline std::vector<std::string> gptq_job(const std::filesystem::path& out) {
 
 inline constexpr size_t kGptqLayers = 12;
 
+/// The least --host-memory for this job, bytes: what the refusal of less says.
+inline uint64_t needed_memory(std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), {"--host-memory", "1MiB"});
+  const auto result = run(arguments);
+  EXPECT_EQ(result.exit_code, 2) << result.errors;
+  const size_t end = result.errors.find(" bytes; "), begin = result.errors.rfind('(', end) + 1;
+  return end == std::string::npos ? 0 : std::stoull(result.errors.substr(begin, end - begin));
+}
+
 }  // namespace laconic::testing

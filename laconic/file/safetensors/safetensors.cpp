@@ -15,6 +15,8 @@
 namespace laconic {
 namespace {
 
+constexpr size_t kBand = size_t{64} << 20;  // bytes written at once
+
 constexpr uint64_t kMaximumHeader = 100'000'000;  // the reference implementation refuses more
 constexpr size_t kLengthBytes = 8, kHeaderAlignment = 64;
 constexpr const char* kMetadata = "__metadata__";
@@ -280,7 +282,8 @@ void SafetensorsFile::drop(const std::string& name) const {
 
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata,
+                       const std::function<void(const std::string& name)>& written) {
   const std::string where = "[safetensors] " + path.string();
   check_names(tensors, where);
   auto sorted = tensors;
@@ -292,7 +295,13 @@ void write_safetensors(const std::filesystem::path& path,
   file.write(header);
   for (const auto& [name, tensor] : sorted) {
     const auto packed = tensor.cpu().contiguous();
-    file.write(std::span(static_cast<const std::byte*>(packed.const_data_ptr()), packed.nbytes()));
+    std::span left(static_cast<const std::byte*>(packed.const_data_ptr()), packed.nbytes());
+    while (!left.empty()) {
+      const auto band = left.first(std::min(left.size(), kBand));
+      file.write(band);
+      left = left.subspan(band.size());
+      if (written) written(name);
+    }
   }
   file.commit();
 }

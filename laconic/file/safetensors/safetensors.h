@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -64,12 +65,15 @@ class SafetensorsFile {
 /// Writes a safetensors file, whole or not at all. Data starts at a multiple of 64 bytes, and
 /// tensors of larger items come first (else in the order given), so that every tensor is aligned to
 /// its dtype.
+/// @param written  told a tensor's name after each 64 MiB of it and at its end: a view of a mapped
+/// file can let its pages go.
 /// @throws c10::ValueError for a name twice, "__metadata__" as a name, text that is not UTF-8, or a
 /// dtype that the
 ///         format lacks; c10::Error when writing fails.
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<std::pair<std::string, at::Tensor>>& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       const std::function<void(const std::string& name)>& written = {});
 
 /// Shards of a Hugging Face checkpoint as one table: model.safetensors, or else
 /// model.safetensors.index.json with its shards. A name in two shards, a shard that is absent or

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -108,7 +109,9 @@ class NativeWriter {
   /// What the constructor checks, for callers with much work before it.
   static void check_replaceable(const std::filesystem::path& directory, bool overwrite);
   bool has_shard(int index) const;  ///< 0 <= index < shard_count
-  void write_shard(int index, const std::vector<std::pair<std::string, at::Tensor>>& tensors);
+  /// @param written  as write_safetensors has it.
+  void write_shard(int index, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                   const std::function<void(const std::string& name)>& written = {});
   std::filesystem::path working_directory() const { return working_; }
   /// Writes the index and laconic.json (format_version is added), copies `files` (those that are in
   /// the working directory already stay), removes everything else from the working directory (a

@@ -52,8 +52,9 @@ std::string NativeWriter::shard_name(int index) const {
 bool NativeWriter::has_shard(int index) const { return fs::exists(working_ / shard_name(index)); }
 
 void NativeWriter::write_shard(int index,
-                               const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
-  write_safetensors(working_ / shard_name(index), tensors, {{"format", "pt"}});
+                               const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                               const std::function<void(const std::string& name)>& written) {
+  write_safetensors(working_ / shard_name(index), tensors, {{"format", "pt"}}, written);
 }
 
 void NativeWriter::write_index() const {
