@@ -1,17 +1,21 @@
 #include "laconic/calibrate/input_moments.h"
 
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/maximum.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 namespace laconic {
 namespace {
 
 /// As many as kernel::GramSum multiplies at once.
 constexpr int64_t kRows = 512;
+constexpr double kLargestHalf = 65504;
 
 at::Tensor input_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).to(at::kFloat); }
 
@@ -51,6 +55,13 @@ void RowChunks::finish(const Take& take) {
   take(waiting_);
   waiting_.clear();
   count_ = 0;
+}
+
+void InputMoments::take(const std::vector<at::Tensor>& rows) {
+  sum_->add(rows.front());
+  const auto [least, most] = at::aminmax(rows.front());
+  const at::Tensor largest = at::maximum(least.neg(), most);
+  largest_ = largest_.defined() ? at::maximum(largest_, largest) : largest;
 }
 
 void InputMoments::take_both(const std::vector<at::Tensor>& rows) {
@@ -97,6 +108,13 @@ LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
   TORCH_CHECK_VALUE(finite, "[engine] layer ", layer,
                     ": its input holds NaN or infinity on the calibration data. Look at "
                     "the weights of the layers before it, and at its norm.");
+  const double largest = largest_.defined() ? largest_.item<double>() : 0;
+  if (largest > kLargestHalf) {
+    std::ostringstream note;
+    note << "its input reaches " << largest << " on the calibration data, more than float16 holds ("
+         << kLargestHalf << "): run the model in bfloat16 or float32.";
+    statistics.notes.push_back(note.str());
+  }
   sum_.reset();  // one matrix less beside those that follow
   // Only an expert sees fewer tokens than there are, and each network routes its own to it.
   if (lost_ != nullptr && statistics.rows == tokens) {

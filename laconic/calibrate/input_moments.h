@@ -37,15 +37,16 @@ class InputMoments {
 
   /// @param layer   for messages.
   /// @param tokens  of all calibration windows.
-  /// The sums are gone then.
+  /// The sums are gone then. A note says when float16 would not hold an element.
   /// @throws c10::ValueError naming the layer when it saw nothing, or NaN or infinity.
   LayerStatistics mean(const std::string& layer, int64_t tokens);
 
  private:
-  void take(const std::vector<at::Tensor>& rows) { sum_->add(rows.front()); }
+  void take(const std::vector<at::Tensor>& rows);
   void take_both(const std::vector<at::Tensor>& rows);
 
   RowChunks rows_, pairs_;
+  at::Tensor largest_;  ///< 0-dim: magnitude of an element
   std::unique_ptr<kernel::GramSum> sum_, lost_;
   std::unique_ptr<kernel::CrossSum> mismatch_;
 };

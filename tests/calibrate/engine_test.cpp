@@ -335,18 +335,19 @@ TEST(Engine, WrongWindowsAreRefused) {
 /// tiny-lm with one parameter spoilt.
 class Spoilt : public graph::Parameters {
  public:
-  explicit Spoilt(std::string name) : name_(std::move(name)) {}
+  explicit Spoilt(std::string name, float value = NAN) : name_(std::move(name)), value_(value) {}
   at::Tensor get(const std::string& name) const override {
     at::Tensor tensor = tiny().parameters->get(name);
     if (name != name_) return tensor;
     tensor = tensor.clone();
-    tensor.view(-1)[3] = NAN;
+    tensor.view(-1)[3] = value_;
     return tensor;
   }
   bool has(const std::string& name) const override { return tiny().parameters->has(name); }
 
  private:
   std::string name_;
+  float value_;
 };
 
 TEST(Engine, NotANumberIsNamedWithItsLayer) {
@@ -363,6 +364,28 @@ TEST(Engine, NotANumberIsNamedWithItsLayer) {
           {"model.layers.0.self_attn.k_proj", "weight", "NaN"});
   refuses("model.layers.0.input_layernorm.weight",
           {"model.layers.0.self_attn.q_proj", "input", "NaN"});
+}
+
+TEST(Engine, AnInputThatFloat16DoesNotHoldIsInTheReport) {
+  const TemporaryDirectory directory;
+  LanguageModel model = tiny();
+  const auto notes = [&](const std::string& out) {
+    NativeWriter writer(directory / out, engine_shard_count(model));
+    const auto report =
+        run_engine(model, block_plans(true), some_windows(), solver("gptq"), writer, {});
+    std::set<std::string> named;
+    for (const LayerReport& layer : report.layers)
+      for (const std::string& note : layer.notes)
+        if (note.find("more than float16 holds (65504)") != std::string::npos)
+          named.insert(layer.name);
+    return named;
+  };
+  EXPECT_EQ(notes("plain"), std::set<std::string>{});
+  model.parameters = std::make_shared<Spoilt>("model.layers.0.input_layernorm.weight", 1e7f);
+  const auto named = notes("large");
+  for (const std::string name : {"q_proj", "k_proj", "v_proj"})
+    EXPECT_TRUE(named.contains("model.layers.0.self_attn." + name)) << name;
+  EXPECT_FALSE(named.contains("model.layers.0.mlp.gate_proj"));
 }
 
 TEST(Engine, AQuantizedModelIsNotQuantizedAgain) {
