@@ -33,6 +33,7 @@ def parser(description, windows):
     options.add_argument("--evaluation-windows", type=int, default=100)
     options.add_argument("--length", type=int, default=512)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--device", default="cpu", help="of ours")
     options.add_argument("--program", default=ROOT / "build/release/bin/laconic")
     options.add_argument("--without-peer", action="store_true")
     options.add_argument("--json", action="store_true")
@@ -41,22 +42,35 @@ def parser(description, windows):
 
 
 def token_ids(model, path):
+    """Of a text, or those of a .npy file."""
+    if str(path).endswith(".npy"):
+        import numpy
+        return numpy.load(path).tolist()
     from tokenizers import Tokenizer
     tokenizer = Tokenizer.from_file(os.path.join(model, "tokenizer.json"))
     return tokenizer.encode(Path(path).read_text(encoding="utf-8"), add_special_tokens=False).ids
 
 
-def token_windows(model, path, length, count):
-    """The first `count` windows of a text, [1, length] each."""
-    ids = token_ids(model, path)
+def token_windows(model, path, length, count, seed=0):
+    """The first `count` windows of a text, `length` tokens each; with seed 1 those behind them, and so on."""
+    ids = token_ids(model, path)[seed * count * length:]
     return [ids[i * length:(i + 1) * length] for i in range(min(count, len(ids) // length))]
 
 
-def arguments(bits, group_size, solver, input_bits=0, rotated=False):
+def microscaling(part):
+    """MXFP4: e2m1 under a power of two, rounded down, for 32 numbers."""
+    return [f"--{part}-bit-width", "4", f"--{part}-quant-format", "float_ocp_e2m1", f"--{part}-quant-type", "sym",
+            f"--{part}-scale-precision", "po2_scale", f"--{part}-quant-granularity", "per_group", f"--{part}-group-size", "32"]
+
+
+def arguments(bits, group_size, solver, input_bits=0, rotated=False, mxfp4=False):
     """The package's words for a cell; group_size 0: one scale a channel; input_bits 0: float inputs."""
     words = ["--weight-bit-width", str(bits), "--weight-quant-granularity"]
     words += ["per_group", "--weight-group-size", str(group_size)] if group_size else ["per_channel"]
-    if input_bits:
+    if mxfp4:
+        words = [*microscaling("weight"), *microscaling("input"), "--input-scale-type", "dynamic",
+                 "--scale-rounding-func-type", "floor"]
+    elif input_bits:
         words += ["--input-bit-width", str(input_bits), "--input-scale-type", "dynamic", "--input-quant-granularity",
                   "per_row", "--input-quant-type", "asym"]
     if rotated:
