@@ -10,7 +10,7 @@ struct HalfQuadraticState {
   at::Tensor scale;
   at::Tensor zero_point;  ///< whole numbers; undefined: none
   at::Tensor shift;       ///< [rows] float32: of the last round; 0 to begin with
-  at::Tensor width;  ///< [rows] float32: of the search for the next, relative; 0.05 to begin with
+  at::Tensor width;       ///< [rows] float32: of the search for the next; 0 to begin with
   float q_min = 0, q_max = 0, p = 0.7f;
 };
 
@@ -21,9 +21,10 @@ struct HalfQuadraticState {
 /// @returns  the sum of |error| over all elements, before the round.
 ///
 /// The quotient less the scale is min(u, u^(p-1) / beta) / |code - zero point| with a sign, u the
-/// size of the error. So no power is taken but near the median: a window around the last one is
-/// kept, and the elements on its two sides are counted by comparing u with the powers of the
-/// window's ends.
+/// size of the error. So no power of an element is needed: a window around the last median is kept,
+/// and the elements above its two ends are counted by comparing u with the powers of the ends. In
+/// rows of 256 elements or more the median is the window's number that has half of the elements
+/// above it when those inside, a sixteenth of all at most, are taken as spread evenly.
 double half_quadratic_round(const at::Tensor& x, HalfQuadraticState& state, double beta);
 
 }  // namespace laconic::kernel
