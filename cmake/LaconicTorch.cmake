@@ -46,6 +46,7 @@ if(LACONIC_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 90)
   endif()
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the one that LibTorch has
   enable_language(CUDA)
   set(CMAKE_CUDA_STANDARD 20)
   if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 13 has it

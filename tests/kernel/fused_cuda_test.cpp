@@ -18,7 +18,7 @@ std::vector<Case> cases() {
   using Statistic = RangeStatistic;
   using Restriction = ScaleRestriction;
   const ElementGrid int4 = integer_grid(-8, 7), uint4 = integer_grid(0, 15);
-  const ElementGrid e4m3{GridKind::kMinifloat, -448, 448, 0x1p-6F, 0x1p-3F, true, 0, {}, {}};
+  const ElementGrid e4m3{GridKind::kMinifloat, -448, 448, 0x1p-6F, 0x1p-3F, true};
   const RangeRule plain{Statistic::kAbsMax, Restriction::kAny, ZeroRule::kNone, 1e-10F, 7};
   RangeRule power = plain, half = plain, short_float = plain, whole = plain, real = plain;
   power.restriction = Restriction::kPowerFloor;

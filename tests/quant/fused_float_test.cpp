@@ -72,6 +72,15 @@ at::Tensor border_tensor(at::IntArrayRef sizes) {
   return x;
 }
 
+TEST(FusedFloat, WritesLargeResultsWhereRunsAreNoWholeVectors) {
+  at::manual_seed(8);
+  const auto x = at::randn({512, 4800}).to(at::kBFloat16);  // so large that it goes past the cache
+  for (const int64_t group : {16, 48, 80}) {
+    const auto spec = QuantSpec{}.let(IntFormat{4}, PerGroup{.axis = 1, .group_size = group});
+    EXPECT_TRUE(at::equal(fake_quantize_dynamic(spec, x), composed(spec, x).value));
+  }
+}
+
 TEST(FusedFloats, FindScalesAndQuantizeInOneGo) {
   at::manual_seed(1);
   int known = 0;

@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -35,13 +34,17 @@ void quantize_in_two_looks(const at::Tensor& x, FusedJob job, int* not_finite,
 bool quantize_found_on(const at::Tensor& x, FusedJob job) {
   const c10::cuda::CUDAGuard guard(x.device());
   const auto stream = c10::cuda::getCurrentCUDAStream();
-  const at::Tensor flag = at::zeros({1}, x.options().dtype(c10::ScalarType::Int));
+  // Of the host, where the device writes it: no copy is to be waited for.
+  const at::Tensor flag =
+      at::empty({1}, at::TensorOptions(c10::ScalarType::Int).pinned_memory(true));
   int* not_finite = flag.mutable_data_ptr<int32_t>();
+  *not_finite = 0;
   if (fits_one_look(job))
     C10_CUDA_CHECK(quantize_found(job, not_finite, stream));
   else
     quantize_in_two_looks(x, job, not_finite, stream);
-  return flag.item<int32_t>() == 0;
+  C10_CUDA_CHECK(cudaStreamSynchronize(stream));
+  return *not_finite == 0;
 }
 
 void quantize_given_on(const at::Tensor& x, const FusedJob& job) {

@@ -178,14 +178,10 @@ unsigned blocks(int64_t count, int64_t threads) {
 /// Calls `body.operator()<T, kGrid, kZero>()` for what the job is.
 template <typename T, bool kZero, class Body>
 void for_grid(const FusedJob& job, const Body& body) {
-  switch (job.grid.kind) {
-    case GridKind::kInteger:
-      return body.template operator()<T, GridKind::kInteger, kZero>();
-    case GridKind::kMinifloat:
-      return body.template operator()<T, GridKind::kMinifloat, kZero>();
-    case GridKind::kTable:
-      return body.template operator()<T, GridKind::kTable, kZero>();
-  }
+  if (job.grid.kind == GridKind::kInteger)
+    body.template operator()<T, GridKind::kInteger, kZero>();
+  else
+    body.template operator()<T, GridKind::kMinifloat, kZero>();
 }
 template <class Body>
 void for_kind(const FusedJob& job, const Body& body) {

@@ -149,6 +149,7 @@ __device__ __forceinline__ Numbers numbers_of(const RangeKeys& keys, const Fused
   const bool is_finite = numbers_of_keys<ScalarOps>(keys.low, keys.high, keys.magnitude, job.rule,
                                                     job.grid, numbers.scale, numbers.zero_point);
   if (!is_finite) *not_finite = 1;
+  if (job.codes.scale != nullptr) numbers.scale = coded_scale<ScalarOps>(numbers.scale, job.codes);
   return numbers;
 }
 

@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 #include <vector>
 
 #include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/fused/loops.h"
+#ifdef LACONIC_CUDA
+#include "laconic/kernel/cuda/backward_cuda.h"
+#endif
 
 namespace laconic::kernel {
 namespace {
@@ -48,7 +52,8 @@ void for_pieces(const ScaleRuns& runs, const Body& body) {
 
 /// What the pieces of each scale add up to.
 template <class Part>
-std::vector<Part> sums_of_scales(const ScaleRuns& runs, const std::vector<Part>& pieces) {
+std::vector<Part> sums_of_scales(const ScaleRuns& runs, std::vector<Part> pieces) {
+  if (runs.pieces() == runs.scales()) return pieces;  // one each
   std::vector<Part> scales(static_cast<size_t>(runs.scales()));
   for (int64_t i = 0; i < runs.pieces(); ++i)
     scales[static_cast<size_t>(runs.scale_of_run(i / runs.pieces_of_run()))].add(
@@ -61,7 +66,10 @@ at::Tensor column(const std::vector<Part>& parts, const at::Tensor& like, const 
   const at::Tensor result =
       at::empty({static_cast<int64_t>(parts.size())}, like.options().dtype(c10::ScalarType::Float));
   float* out = result.mutable_data_ptr<float>();
-  for (size_t i = 0; i < parts.size(); ++i) out[i] = static_cast<float>(number(parts[i]));
+  at::parallel_for(0, result.numel(), kGrain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      out[i] = static_cast<float>(number(parts[static_cast<size_t>(i)]));
+  });
   return result;
 }
 
@@ -75,10 +83,13 @@ RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_
   job.type = type_of(x);
   job.runs = runs;
   job.rule.statistic = of_magnitude ? RangeStatistic::kAbsMax : RangeStatistic::kMinMax;
+#ifdef LACONIC_CUDA
+  if (x.is_cuda()) return cuda::find_extremes_on(x, job);
+#endif
   std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces()));
   for_pieces(
       runs, [&](int64_t first, int64_t last) { find_piece_keys(job, first, last, pieces.data()); });
-  auto keys = sums_of_scales(runs, pieces);
+  auto keys = sums_of_scales(runs, std::move(pieces));
   if (runs.length % runs.group != 0)  // short runs are filled with zeros
     for (int64_t i = runs.groups() - 1; i < runs.scales(); i += runs.groups())
       keys[static_cast<size_t>(i)].add_zero();
@@ -90,11 +101,14 @@ RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_
 
 NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtremesOf& extremes) {
   const BackwardJob job = job_of(what, extremes);
+#ifdef LACONIC_CUDA
+  if (what.x.is_cuda()) return cuda::gradients_of_numbers_on(what.x, job);
+#endif
   std::vector<GradientSums> pieces(static_cast<size_t>(what.runs.pieces()));
   for_pieces(what.runs, [&](int64_t first, int64_t last) {
     sum_piece_gradients(job, first, last, pieces.data());
   });
-  const auto sums = sums_of_scales(what.runs, pieces);
+  const auto sums = sums_of_scales(what.runs, std::move(pieces));
   return {column(sums, what.x, [](auto& sum) { return sum.scale; }),
           column(sums, what.x, [](auto& sum) { return sum.zero_point; }),
           column(sums, what.x, [](auto& sum) { return sum.low; }),
@@ -108,15 +122,18 @@ at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& ext
   job.input_gradient = result.mutable_data_ptr();
   job.low_share = numbers(low_share);
   job.high_share = numbers(high_share);
+#ifdef LACONIC_CUDA
+  if (what.x.is_cuda()) return cuda::write_input_gradients_on(what.x, job), result;
+#endif
   for_pieces(what.runs,
              [&](int64_t first, int64_t last) { write_input_gradients(job, first, last); });
   return result;
 }
 
-bool knows_found_gradient(const ScaleRuns& runs, const RangeRule& rule) {
-  return rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone &&
-         runs.period == runs.rows && runs.length % runs.group == 0 &&
-         runs.group <= ScaleRuns::kPiece;
+bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule) {
+  const bool fits = !x.is_cpu() || (runs.period == runs.rows && runs.group <= ScaleRuns::kPiece);
+  return fits && rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone &&
+         runs.length % runs.group == 0;
 }
 
 at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule) {
@@ -124,6 +141,9 @@ at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule) {
   job.rule = rule;
   const at::Tensor result = fresh_like(what.x);
   job.input_gradient = result.mutable_data_ptr();
+#ifdef LACONIC_CUDA
+  if (what.x.is_cuda()) return cuda::write_found_gradients_on(what.x, job), result;
+#endif
   at::parallel_for(0, what.runs.runs(), std::max<int64_t>(1, kGrain / what.runs.group),
                    [&](int64_t first, int64_t last) { write_found_gradients(job, first, last); });
   return result;

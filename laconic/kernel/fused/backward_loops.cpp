@@ -154,25 +154,6 @@ void write_pieces(const BackwardJob& job, int64_t first, int64_t last) {
   if (job.streams) hwy::FlushStream();
 }
 
-/// Slope of a scale to the largest magnitude that it was found of. A scale that is a power of two
-/// follows its logarithm.
-HWY_INLINE float slope_of_scale(const RangeRule& rule, float scale, float largest) {
-  switch (rule.restriction) {
-    case ScaleRestriction::kAny:
-    case ScaleRestriction::kHalf:
-    case ScaleRestriction::kBfloat16:
-      return 1 / rule.threshold;
-    case ScaleRestriction::kPowerFloor:
-    case ScaleRestriction::kPowerCeil:
-    case ScaleRestriction::kPowerNearest:
-    case ScaleRestriction::kE8m0Floor:
-    case ScaleRestriction::kE8m0Ceil:
-    case ScaleRestriction::kE8m0Nearest:
-      return scale / std::max(largest, rule.minimum);
-  }
-  return 0;
-}
-
 template <typename T, GridKind kGrid>
 void write_found(const BackwardJob& job, int64_t first, int64_t last) {
   constexpr int64_t kRuns = 256, kElements = 4096;  // they stay in the first cache

@@ -25,29 +25,15 @@ template <class F, class I>
 struct GridNumbers {
   F low, high;
   float lowest_power, relative_step;
-  I sign_kept;               ///< bits of small negative numbers that stay when they become 0
-  const ElementGrid* table;  ///< for tables
+  I sign_kept;  ///< bits of small negative numbers that stay when they become 0
 };
 template <class O>
 using GridOf = GridNumbers<typename O::F, typename O::I>;
 
 template <class O>
 LACONIC_MATH GridOf<O> grid_numbers(const ElementGrid& grid) {
-  return {O::set(grid.low),
-          O::set(grid.high),
-          grid.lowest_power,
-          grid.relative_step,
-          O::whole(grid.has_negative_zero ? INT32_MIN : 0),
-          &grid};
-}
-
-template <class O>
-LACONIC_MATH typename O::F table_element(typename O::F x, const ElementGrid& grid) {
-  auto element = O::set(grid.values[0]);
-  for (int i = 1; i < grid.count; ++i)
-    element =
-        O::select(O::greater(x, O::set(grid.borders[i - 1])), O::set(grid.values[i]), element);
-  return O::select(O::is_number(x), element, x);
+  return {O::set(grid.low), O::set(grid.high), grid.lowest_power, grid.relative_step,
+          O::whole(grid.has_negative_zero ? INT32_MIN : 0)};
 }
 
 /// The nearest number of a minifloat grid as if it had no ends, |x| < 2^101.
@@ -60,7 +46,6 @@ LACONIC_MATH typename O::F minifloat_element(typename O::F x, const GridOf<O>& g
 /// The nearest number of the grid: of a real number in units of the scale.
 template <class O, GridKind kGrid>
 LACONIC_MATH typename O::F nearest_element(typename O::F x, const GridOf<O>& grid) {
-  if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, *grid.table);
   // The ends are elements, so it is the same before and after rounding; a minifloat needs it
   // before.
   if constexpr (kGrid == GridKind::kMinifloat)
@@ -71,7 +56,6 @@ LACONIC_MATH typename O::F nearest_element(typename O::F x, const GridOf<O>& gri
 /// The same as if the grid had no ends. A minifloat's end at 2^100: it stays what is beyond.
 template <class O, GridKind kGrid>
 LACONIC_MATH typename O::F endless_element(typename O::F x, const GridOf<O>& grid) {
-  if constexpr (kGrid == GridKind::kTable) return table_element<O>(x, *grid.table);
   if constexpr (kGrid == GridKind::kInteger) return O::round(x);
   const auto most = O::set(0x1p100F);
   return minifloat_element<O>(O::clamped(x, O::sub(O::set(0.0F), most), most), grid);
@@ -114,6 +98,17 @@ template <class O, bool kZero>
 LACONIC_MATH typename O::F value_of(typename O::F element, const RunScale<O>& run) {
   if constexpr (kZero) element = O::sub(element, run.zero_point);
   return O::mul(element, run.scale);
+}
+
+/// A positive scale as the nearest number of its grid.
+template <class O>
+LACONIC_MATH typename O::F coded_scale(typename O::F scale, const ScaleCodes& codes) {
+  const RunScale<O> run = run_scale<O>(*codes.scale, 0);
+  const GridOf<O> grid = grid_numbers<O>(codes.grid);
+  return value_of<O, false>(codes.grid.kind == GridKind::kInteger
+                                ? element_of<O, GridKind::kInteger, false>(scale, run, grid)
+                                : element_of<O, GridKind::kMinifloat, false>(scale, run, grid),
+                            run);
 }
 
 /// What one element gives back: the gradients of its input, and its share of those of scale and

@@ -86,9 +86,11 @@ bool knows_device(const at::Tensor& x) {
 }
 
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
-                    const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers) {
+                    const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers,
+                    const CodedScales& codes) {
   FusedJob job = job_of(x, runs, grid, value);
   job.rule = rule;
+  if (codes.scale.defined()) job.codes = {codes.scale.const_data_ptr<float>(), codes.grid};
   job.numbers = {data_of(numbers.scale), data_of(numbers.zero_point)};
 #ifdef LACONIC_CUDA
   if (x.is_cuda()) return cuda::quantize_found_on(x, job);

@@ -17,15 +17,24 @@ struct FoundNumbers {
   at::Tensor scale, zero_point;
 };
 
+/// The grid that the scales themselves are numbers of, and its scale: one float32 number;
+/// undefined: scales are as the rule gives them.
+struct CodedScales {
+  at::Tensor scale;
+  ElementGrid grid;  ///< integers or minifloats above 0
+};
+
 /// Finds scale and zero point of every run and quantizes with them: one look at memory where a run
 /// fits the cache, else two.
 /// @param x       contiguous, float32 or bfloat16, with elements; sums are in float32.
 /// @param value   of the same shape and type, contiguous, its own memory: written.
 ///                Undefined: only numbers are found.
 /// @param numbers  written where defined.
+/// @param codes   of scales without zero points.
 /// @returns false when an element is NaN or infinite; then the results mean nothing.
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
-                    const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers);
+                    const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers,
+                    const CodedScales& codes = {});
 
 /// Numbers that are there: [scales] float32, contiguous; an undefined zero point is none.
 struct GivenNumbers {
@@ -64,12 +73,12 @@ NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtreme
 at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
                              const at::Tensor& low_share, const at::Tensor& high_share);
 
-/// Whether `gradient_of_found` knows it: runs of scales of their own, found of magnitudes, that fit
-/// the cache; no zero points.
-bool knows_found_gradient(const ScaleRuns& runs, const RangeRule& rule);
+/// Whether `gradient_of_found` knows it: scales found of magnitudes, no zero points; on the CPU
+/// runs of scales of their own that fit the cache.
+bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule);
 
-/// All in one look at memory: gradient of x through its codes and through the scales that the rule
-/// found of it.
+/// Gradient of x through its codes and through the scales that the rule found of it: in one look at
+/// memory, on CUDA in two where no block of threads holds a run.
 at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule);
 
 }  // namespace laconic::kernel

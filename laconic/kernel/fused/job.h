@@ -17,6 +17,12 @@ struct RunNumbers {
 
 enum class ElementType { kFloat, kBfloat16 };
 
+/// Scales that are numbers of a grid under one scale of their own.
+struct ScaleCodes {
+  const float* scale = nullptr;  ///< one number; nullptr: scales stay as the rule gives them
+  ElementGrid grid;              ///< integers or minifloats above 0
+};
+
 /// One call: x -> value, both of `type`.
 struct FusedJob {
   const void* x = nullptr;
@@ -27,6 +33,7 @@ struct FusedJob {
   ScaleRuns runs;
   ElementGrid grid;
   RangeRule rule;
+  ScaleCodes codes;  ///< of the scales that the rule gives
   RunNumbers numbers;
 };
 

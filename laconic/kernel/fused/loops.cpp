@@ -47,6 +47,7 @@ HWY_INLINE bool numbers_together(const FusedJob& job, Together& all, int64_t cou
     const auto finite = numbers_of_keys<O>(
         hn::Load(whole, all.low + i), hn::Load(whole, all.high + i),
         hn::Load(whole, all.magnitude + i), job.rule, job.grid, scale, zero_point);
+    if (job.codes.scale != nullptr) scale = coded_scale<O>(scale, job.codes);
     hn::Store(scale, d, all.scale + i);
     hn::Store(zero_point, d, all.zero_point + i);
     const auto counted =
@@ -89,6 +90,18 @@ struct Run {
   bool streams;
 };
 
+/// Whether the run's values go past the cache: in whole vectors, or in one half of a vector each
+/// (short runs of bfloat16); never some of a line of the cache and some not, which takes long.
+template <typename T>
+HWY_INLINE bool goes_past_cache(const Run<T>& run) {
+  constexpr int64_t kLong = 1024;  // elements; of more the rest costs little
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  const int64_t unit = run.count < 2 * lanes ? lanes : lanes * int64_t{sizeof(float) / sizeof(T)};
+  return run.streams &&
+         reinterpret_cast<uintptr_t>(run.y) % (sizeof(T) * static_cast<size_t>(unit)) == 0 &&
+         (run.count >= kLong || run.count % unit == 0);
+}
+
 /// The loop that all time goes to.
 template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T>
 HWY_INLINE void quantize_run(const Run<T>& run, const RunScale<O>& scale, const Grid& grid) {
@@ -99,7 +112,7 @@ HWY_INLINE void quantize_run(const Run<T>& run, const RunScale<O>& scale, const 
   };
   const T* HWY_RESTRICT x = run.x;
   T* HWY_RESTRICT y = run.y;
-  const bool streams = run.streams && reinterpret_cast<uintptr_t>(y) % (sizeof(T) * lanes) == 0;
+  const bool streams = goes_past_cache(run);
   int64_t i = 0;
   if constexpr (hn::MaxLanes(d) > 1) {
     for (; i + 2 * lanes <= run.count; i += 2 * lanes) {
@@ -112,6 +125,29 @@ HWY_INLINE void quantize_run(const Run<T>& run, const RunScale<O>& scale, const 
     }
   }
   for (; i + lanes <= run.count; i += lanes) store<kAs>(d, value(load(d, x + i)), y + i, streams);
+}
+
+/// Runs of two vectors each: the loop of `quantize_run` unrolled, without its questions.
+template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T, class ScaleOf>
+HWY_INLINE void quantize_pairs(const Run<T>& first, int64_t runs, const ScaleOf& scale_of,
+                               const Grid& grid) {
+  const Wide d;
+  const auto count = static_cast<int64_t>(2 * hn::Lanes(d));
+  const bool streams = goes_past_cache(first);
+  const T* HWY_RESTRICT x = first.x;
+  T* HWY_RESTRICT y = first.y;
+  for (int64_t i = 0; i < runs; ++i, x += count, y += count) {
+    const RunScale<O> scale = scale_of(i);
+    const auto value = [&](hn::Vec<Wide> of) HWY_ATTR {
+      return value_of<O, kZero>(element_of<O, kGrid, kZero>(of, scale, grid), scale);
+    };
+    const auto pair = load_pair(d, x);
+    if (first.ahead > 0) {
+      hwy::Prefetch(x + first.ahead);
+      if constexpr (sizeof(T) == 4) hwy::Prefetch(x + first.ahead + count / 2);
+    }
+    store_pair<kAs>(d, Pair<Wide>{value(pair.first), value(pair.second)}, y, streams);
+  }
 }
 
 /// The last elements of a run, fewer than a vector.
@@ -141,12 +177,18 @@ HWY_INLINE void quantize_by(const FusedJob& job, const Together& all, const Batc
   const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
   Run<T> run{static_cast<const T*>(job.x) + batch.begin, static_cast<T*>(job.value) + batch.begin,
              0, batch.ahead, job.streams};
+  const auto scale_of = [&](int64_t i) HWY_ATTR {
+    const auto scale = O::set(all.scale[i]);
+    return RunScale<O>{scale, O::set(all.zero_point[i]), {scale, O::set(all.inverse[i]), false}};
+  };
+  if constexpr (hn::MaxLanes(Wide()) > 1) {
+    run.count = 2 * lanes;
+    if (job.runs.group == run.count && job.runs.length % job.runs.group == 0)
+      return quantize_pairs<O, kGrid, kZero, kAs>(run, batch.count, scale_of, grid);
+  }
   for (int64_t i = 0; i < batch.count; ++i) {
     run.count = count_of(i);
-    const RunScale<O> scale{O::set(all.scale[i]),
-                            O::set(all.zero_point[i]),
-                            {O::set(all.scale[i]), O::set(all.inverse[i]), false}};
-    quantize_run<O, kGrid, kZero, kAs>(run, scale, grid);
+    quantize_run<O, kGrid, kZero, kAs>(run, scale_of(i), grid);
     if (run.count % lanes != 0)
       quantize_rest<kGrid, kZero>(run, all.scale[i], all.zero_point[i], job.grid);
     run.x += run.count, run.y += run.count;
@@ -157,7 +199,7 @@ HWY_INLINE void quantize_by(const FusedJob& job, const Together& all, const Batc
 template <GridKind kGrid>
 HWY_INLINE bool has_few_digits(const ElementGrid& grid) {
   if (kGrid == GridKind::kInteger) return grid.low >= -256 && grid.high <= 256;
-  return kGrid == GridKind::kMinifloat && grid.relative_step >= 0x1p-7F;
+  return grid.relative_step >= 0x1p-7F;
 }
 
 template <GridKind kGrid, bool kZero, StoreAs kAs, typename T, class CountOf>
@@ -165,7 +207,7 @@ HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batc
                                   const CountOf& count_of) {
   constexpr bool kFinite = kAs == StoreAs::kFinite;
   const DivideBy by = prepare_division(all, batch.count);
-  if constexpr (kFinite && !kZero && kGrid != GridKind::kTable) {
+  if constexpr (kFinite && !kZero) {
     if (by == DivideBy::kPower && has_few_digits<kGrid>(job.grid))
       return quantize_by<VectorOps<Wide, DivideBy::kPower, true>, kGrid, kZero, StoreAs::kExact, T>(
           job, all, batch, count_of);
@@ -207,17 +249,14 @@ template <typename T, GridKind kGrid, bool kZero>
 bool found_runs(const FusedJob& job, int64_t first, int64_t last) {
   const Places places(job.runs, 1);
   const int64_t together = runs_together(job.runs.group), group = job.runs.group;
+  const bool is_even = job.runs.length % group == 0;
   HWY_ALIGN Together all = {};
   bool is_finite = true;
   for (int64_t begin = first; begin < last; begin += together) {
     // The next runs are asked for while these are worked on.
     const Batch batch{places[begin].begin, std::min(together, last - begin), together * group};
-    const auto some = [&](int64_t i) { return places[begin + i].count; };
-    const auto all_of_run = [&](int64_t) { return group; };
-    const bool finite = job.runs.length % group == 0
-                            ? found_together<T, kGrid, kZero>(job, all, batch, all_of_run)
-                            : found_together<T, kGrid, kZero>(job, all, batch, some);
-    is_finite = finite && is_finite;
+    const auto count_of = [&](int64_t i) { return is_even ? group : places[begin + i].count; };
+    is_finite = found_together<T, kGrid, kZero>(job, all, batch, count_of) && is_finite;
     if (job.numbers.scale != nullptr)
       std::copy_n(all.scale, batch.count, job.numbers.scale + begin);
     if (job.numbers.zero_point != nullptr)
@@ -267,15 +306,9 @@ void piece_keys(const FusedJob& job, int64_t first, int64_t last, RangeKeys* key
 /// Calls `body.operator()<T, kGrid, kZero>()` for what the job is.
 template <typename T, bool kZero, class Body>
 HWY_INLINE auto for_grid(const FusedJob& job, const Body& body) {
-  switch (job.grid.kind) {
-    case GridKind::kMinifloat:
-      return body.template operator()<T, GridKind::kMinifloat, kZero>();
-    case GridKind::kTable:
-      return body.template operator()<T, GridKind::kTable, kZero>();
-    case GridKind::kInteger:
-      break;
-  }
-  return body.template operator()<T, GridKind::kInteger, kZero>();
+  return job.grid.kind == GridKind::kInteger
+             ? body.template operator()<T, GridKind::kInteger, kZero>()
+             : body.template operator()<T, GridKind::kMinifloat, kZero>();
 }
 template <class Body>
 HWY_INLINE auto for_kind(const FusedJob& job, const Body& body) {

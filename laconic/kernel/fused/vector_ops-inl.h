@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "laconic/kernel/fused/rule.h"
+#include "laconic/kernel/fused/job.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {

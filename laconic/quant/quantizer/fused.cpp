@@ -1,6 +1,5 @@
 #include "laconic/quant/quantizer/fused.h"
 
-#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
@@ -25,6 +24,12 @@ bool is_plain(const at::Tensor& x) {
   return !x.defined() || (x.is_cpu() && x.scalar_type() == c10::ScalarType::Float);
 }
 
+/// Numbers that the loops read beside `x`.
+bool are_beside(const at::Tensor& numbers, const at::Tensor& x) {
+  return !numbers.defined() ||
+         (numbers.device() == x.device() && numbers.scalar_type() == c10::ScalarType::Float);
+}
+
 AffineCodes affine_codes(const QuantSpec& spec, const QuantParameters& parameters) {
   const CodeRange range = code_range(spec.format);
   return {flat(parameters.scale), flat(parameters.zero_point), static_cast<float>(range.q_min),
@@ -36,8 +41,8 @@ std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
   const at::Tensor &scale = parameters.scale, &zero_point = parameters.zero_point;
   if (parameters.code_scale.defined() || parameters.bit_width.defined()) return std::nullopt;
-  if (!knows_rounding(spec) || !x.is_cpu() || x.numel() == 0) return std::nullopt;
-  if (!is_plain(scale) || !is_plain(zero_point)) return std::nullopt;
+  if (!knows_rounding(spec) || !kernel::knows_device(x) || x.numel() == 0) return std::nullopt;
+  if (!are_beside(scale, x) || !are_beside(zero_point, x)) return std::nullopt;
   check_granularity(spec.granularity, x.sizes());
   const auto runs = runs_of(spec.granularity, x.sizes());
   const bool fits = runs && runs->group >= kShortestRun && scale.numel() == runs->scales() &&
@@ -50,10 +55,11 @@ std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
 std::optional<bool> fused_is_finite(const at::Tensor& x) {
   const bool is_known =
       x.scalar_type() == c10::ScalarType::Float || x.scalar_type() == c10::ScalarType::BFloat16;
-  if (!is_known || !x.is_cpu() || x.numel() == 0 || !x.is_contiguous()) return std::nullopt;
+  if (!is_known || !kernel::knows_device(x) || x.numel() == 0 || !x.is_contiguous())
+    return std::nullopt;
   const ScaleRuns whole{1, x.numel(), x.numel(), 1};
   const auto largest = kernel::find_extremes(x, whole, /*of_magnitude=*/true).high;
-  return std::isfinite(*largest.const_data_ptr<float>());
+  return std::isfinite(largest.item<float>());
 }
 
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,
@@ -63,9 +69,10 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
   if (!runs) return std::nullopt;
   const bool with_gradient = needs_gradient(x) || needs_gradient(parameters.scale) ||
                              needs_gradient(parameters.zero_point);
-  if (with_gradient && !has_fused_gradient(*grid, *runs)) return std::nullopt;
+  if (with_gradient && !has_fused_gradient(*runs)) return std::nullopt;
   const at::Tensor real = readable(x);
-  if (!*fused_is_finite(real)) return std::nullopt;  // the composed path says what becomes of it
+  if (!fused_is_finite(real).value_or(false))
+    return std::nullopt;  // the composed path says what becomes of it
   const at::Tensor room = kernel::fresh_like(real);
   kernel::quantize_given(real, *runs, *grid, {flat(parameters.scale), flat(parameters.zero_point)},
                          room);
@@ -76,7 +83,8 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
 
 std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x,
                                       const QuantParameters& parameters) {
-  if (!std::holds_alternative<IntFormat>(spec.format) || stored_bits(spec.format) > 8)
+  if (!x.is_cpu() || !std::holds_alternative<IntFormat>(spec.format) ||
+      stored_bits(spec.format) > 8)
     return std::nullopt;
   const auto runs = runs_for(spec, x, parameters);
   if (!runs) return std::nullopt;
@@ -116,7 +124,7 @@ std::optional<kernel::HalfQuadraticState> fused_half_quadratic(const HalfQuadrat
   return kernel::HalfQuadraticState{{},
                                     {},
                                     at::zeros({rows.size(0)}, options),
-                                    at::full({rows.size(0)}, 0.05, options),
+                                    at::zeros({rows.size(0)}, options),
                                     static_cast<float>(range.q_min),
                                     static_cast<float>(range.q_max),
                                     static_cast<float>(kind.p)};

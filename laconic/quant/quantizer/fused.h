@@ -9,10 +9,10 @@
 
 namespace laconic {
 
-// The fused kernels, where they know the parts: on the CPU, rounding half to even, scales that are
-// shared by consecutive elements (per tensor, per channel, per token, groups of the last axis).
-// Else nothing, and the composed path answers. The results are equal bit for bit, gradients but for
-// the order of sums.
+// The fused kernels, where they know the parts: on the CPU and on CUDA, rounding half to even,
+// scales that are shared by consecutive elements (per tensor, per channel, per token, groups of the
+// last axis). Else nothing, and the composed path answers. The results are equal bit for bit,
+// gradients but for the order of sums.
 
 /// Finds the parameters of `x` by its extremes and quantizes with them, in one go.
 struct FusedResult {
@@ -28,7 +28,8 @@ std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor&
 /// @returns whether it was done.
 bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value);
 
-/// Scales as a quantizer gives them that finds its own scales of them; none becomes 0.
+/// Scales as a quantizer gives them that finds its own scales of them, with gradient; none becomes
+/// 0.
 /// @param scale  > 0
 std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Tensor& scale);
 

@@ -201,7 +201,6 @@ std::optional<FusedCall> fused_call(const QuantSpec& spec, const at::Tensor& x) 
   if (!runs || runs->group < kShortestRun) return std::nullopt;
   FusedCall call{*runs, *grid, statistic->of_magnitude, {}};
   add_rule(call, spec);
-  if (!call.rule && !x.is_cpu()) return std::nullopt;  // extremes alone are found on the CPU only
   return call;
 }
 

@@ -1,6 +1,7 @@
 // Quantizers whose scales are found of the tensor's extremes.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 
@@ -46,6 +47,43 @@ std::optional<QuantParameters> numbers_of_extremes(const FusedCall& call, const 
                              scale_shape(sizes, spec.granularity));
 }
 
+/// Elements that a scale may be: the smallest above 0 stands for 0, and nothing is negative.
+kernel::ElementGrid above_zero(kernel::ElementGrid grid) {
+  const bool is_whole = grid.kind == kernel::GridKind::kInteger;
+  grid.low = std::max(grid.low, is_whole ? 1.0F : grid.lowest_power * grid.relative_step);
+  return grid;
+}
+
+/// Scales that a quantizer with one scale for all of them quantizes: that scale hangs on the
+/// largest element alone, so they can be found and quantized run by run. Undefined: another kind.
+kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec,
+                                 const at::Tensor& x) {
+  const bool is_found = !std::holds_alternative<LearnedScale>(spec.scale) &&
+                        !std::holds_alternative<DecoupledScale>(spec.scale);
+  const QuantSpec& quantizer =
+      *std::get<QuantizedBy>(statistic_of(spec.scale)->restriction).quantizer;
+  if (!is_found || call.rule->statistic != kernel::RangeStatistic::kAbsMax ||
+      !std::holds_alternative<PerTensor>(quantizer.granularity))
+    return {};
+  const at::NoGradGuard no_gradient;
+  const kernel::ScaleRuns whole{1, x.numel(), x.numel(), 1};
+  const at::Tensor largest = kernel::find_extremes(x, whole, /*of_magnitude=*/true)
+                                 .high.expand({kShortestRun})
+                                 .contiguous();  // as few as a call takes
+  const auto of_scales = fused_call(quantizer, largest);
+  if (!of_scales || !of_scales->rule || of_scales->quantizes_scales ||
+      of_scales->rule->zero_point != kernel::ZeroRule::kNone)
+    return {};
+  const at::Tensor real = at::empty_like(largest), scale = at::empty({1}, largest.options());
+  const kernel::ScaleRuns each{kShortestRun, 1, 1, kShortestRun};
+  const bool is_finite =
+      kernel::quantize_found(largest, each, call.grid, *call.rule, {}, {real, {}}) &&
+      kernel::quantize_found(real, of_scales->runs, of_scales->grid, *of_scales->rule, {},
+                             {scale, {}});
+  if (!is_finite) return {};
+  return {scale, above_zero(of_scales->grid)};
+}
+
 /// Scales of the rule, as the quantizer of the spec's restriction gives them.
 std::optional<QuantParameters> numbers_of_scales(const FusedCall& call, const QuantSpec& spec,
                                                  const at::Tensor& x, at::IntArrayRef sizes) {
@@ -62,10 +100,11 @@ std::optional<QuantParameters> numbers_of_scales(const FusedCall& call, const Qu
 std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spec,
                                      const at::Tensor& x, const at::Tensor& value,
                                      at::IntArrayRef sizes) {
-  if (call.rule && !call.quantizes_scales) {
+  const auto codes = call.quantizes_scales ? coded_scales(call, spec, x) : kernel::CodedScales{};
+  if (call.rule && (!call.quantizes_scales || codes.scale.defined())) {
     const QuantParameters numbers = empty_numbers(call, x);
     if (!kernel::quantize_found(x, call.runs, call.grid, *call.rule, value,
-                                {numbers.scale, numbers.zero_point}))
+                                {numbers.scale, numbers.zero_point}, codes))
       return std::nullopt;
     return shaped(numbers, spec, sizes);
   }
@@ -81,8 +120,11 @@ std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spe
 /// Only the value: without room for the numbers where the loops need none.
 bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor& x,
                  const at::Tensor& value, at::IntArrayRef sizes) {
-  if (!call.rule || call.quantizes_scales) return found(call, spec, x, value, sizes).has_value();
-  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {});
+  if (!call.rule) return found(call, spec, x, value, sizes).has_value();
+  const auto codes = call.quantizes_scales ? coded_scales(call, spec, x) : kernel::CodedScales{};
+  if (call.quantizes_scales && !codes.scale.defined())
+    return found(call, spec, x, value, sizes).has_value();
+  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {}, codes);
 }
 
 }  // namespace
@@ -106,7 +148,7 @@ std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor&
     if (!value_found(*call, spec, real, value, x.sizes())) return std::nullopt;
     return value.to(x.scalar_type());
   }
-  if (!x.is_cpu() || !has_fused_gradient(call->grid, call->runs)) return std::nullopt;
+  if (!has_fused_gradient(call->runs)) return std::nullopt;
   const auto parameters = found(*call, spec, real, value, x.sizes());
   if (!parameters) return std::nullopt;
   return with_dynamic_gradient(spec, *call, x, {value.to(x.scalar_type()), *parameters});
@@ -122,17 +164,20 @@ std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tenso
 }
 
 std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Tensor& scale) {
-  auto call = fused_call(quantizer, scale);
-  if (!call || needs_gradient(scale) || scale.scalar_type() != ScalarType::Float ||
-      !std::holds_alternative<NoZeroPoint>(quantizer.zero_point))
+  const auto call = fused_call(quantizer, scale);
+  if (!call || scale.scalar_type() != ScalarType::Float ||
+      !std::holds_alternative<NoZeroPoint>(quantizer.zero_point) ||
+      (needs_gradient(scale) && !has_fused_gradient(call->runs)))
     return std::nullopt;
-  // The smallest element above 0 stands for 0, and nothing is negative.
-  auto& grid = call->grid;
-  const bool is_whole = grid.kind == kernel::GridKind::kInteger;
-  grid.low = std::max(grid.low, is_whole ? 1.0F : grid.lowest_power * grid.relative_step);
+  FusedCall of_scales = *call;
+  of_scales.grid = above_zero(call->grid);
   const at::Tensor real = readable(scale), value = kernel::fresh_like(real);
-  if (!value_found(*call, quantizer, real, value, scale.sizes())) return std::nullopt;
-  return value;
+  const auto parameters = found(of_scales, quantizer, real, value, scale.sizes());
+  if (!parameters) return std::nullopt;
+  // That none becomes 0 is no part of the gradient.
+  return needs_gradient(scale)
+             ? with_dynamic_gradient(quantizer, *call, scale, {value, *parameters})
+             : value;
 }
 
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x) {

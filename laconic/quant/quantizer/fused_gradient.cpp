@@ -83,7 +83,8 @@ struct DynamicFunction : torch::autograd::Function<DynamicFunction> {
     const QuantizedRuns what = quantized_runs(context, gradients[0]);
     const auto whole = recorded(context);
     const auto& rule = whole->call.rule;
-    if (rule && !whole->call.quantizes_scales && kernel::knows_found_gradient(what.runs, *rule)) {
+    if (rule && !whole->call.quantizes_scales &&
+        kernel::knows_found_gradient(what.x, what.runs, *rule)) {
       const at::Tensor result = kernel::gradient_of_found(what, *rule);
       return {result.to(gradients[0].scalar_type()), at::Tensor(), at::Tensor()};
     }
@@ -122,9 +123,7 @@ struct GivenFunction : torch::autograd::Function<GivenFunction> {
 
 }  // namespace
 
-bool has_fused_gradient(const kernel::ElementGrid& grid, const kernel::ScaleRuns& runs) {
-  return grid.kind != kernel::GridKind::kTable && runs.length % runs.group == 0;
-}
+bool has_fused_gradient(const kernel::ScaleRuns& runs) { return runs.length % runs.group == 0; }
 
 at::Tensor with_dynamic_gradient(const QuantSpec& spec, const FusedCall& call, const at::Tensor& x,
                                  const FusedResult& found) {

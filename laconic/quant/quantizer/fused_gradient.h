@@ -10,8 +10,8 @@ namespace laconic {
 // Backward passes of the fused kernels. Those of the composed path but for the order of sums; a
 // second derivative is refused.
 
-/// Whether the backward kernels know it: no tables, no runs that are filled up with zeros.
-bool has_fused_gradient(const kernel::ElementGrid& grid, const kernel::ScaleRuns& runs);
+/// Whether the backward kernels know it: no runs that are filled up with zeros.
+bool has_fused_gradient(const kernel::ScaleRuns& runs);
 
 /// `found` is what the call made of `x`: its value, with the gradient to `x` through the codes and
 /// through the parameters.

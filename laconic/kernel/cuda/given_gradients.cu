@@ -1,0 +1,188 @@
+// Gradients of given numbers, and of elements whose numbers have them.
+#include <type_traits>
+
+#include "laconic/kernel/cuda/backward_parts.cuh"
+
+namespace laconic::kernel::cuda {
+namespace {
+
+template <GridKind kGrid, bool kZero>
+__device__ __forceinline__ void add_number_sums(float x, float gradient, const BackwardJob& job,
+                                                const ScaleNumbers& numbers, GradientSums& sums) {
+  const auto parts = gradient_at<kGrid, kZero>(x, gradient, numbers.run, job);
+  sums.scale += parts.scale;
+  if constexpr (kZero) sums.zero_point += parts.zero_point;
+  if (job.high == nullptr) return;
+  sums.high += (job.of_magnitude ? fabsf(x) : x) == numbers.high;
+  if (job.low != nullptr) sums.low += x == numbers.low;
+}
+template <typename T, GridKind kGrid, bool kZero>
+__device__ __forceinline__ void add_number_sums(const Pack<T>& x, const Pack<T>& gradient,
+                                                const BackwardJob& job, const ScaleNumbers& numbers,
+                                                GradientSums& sums) {
+  float scale = 0, zero_point = 0;
+  int low = 0, high = 0;
+#pragma unroll
+  for (int i = 0; i < Pack<T>::kCount; ++i) {
+    const float element = x.values[i];
+    const auto parts = gradient_at<kGrid, kZero>(element, gradient.values[i], numbers.run, job);
+    scale += parts.scale;
+    if constexpr (kZero) zero_point += parts.zero_point;
+    high += (job.of_magnitude ? fabsf(element) : element) == numbers.high;
+    low += element == numbers.low;
+  }
+  sums.add({scale, zero_point, low, high});
+}
+
+__device__ __forceinline__ void keep_sums(const GradientSums& sums, int64_t scale,
+                                          const SumsOfScales& to) {
+  to.scale[scale] = static_cast<float>(sums.scale);
+  to.zero_point[scale] = static_cast<float>(sums.zero_point);
+  to.low_count[scale] = static_cast<float>(sums.low);
+  to.high_count[scale] = static_cast<float>(sums.high);
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+__global__ void __launch_bounds__(kThreads)
+    short_numbers(const BackwardJob job, int shift, const SumsOfScales to) {
+  const int64_t packs = job.runs.rows * job.runs.length / Pack<T>::kCount;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  GradientSums sums;
+  if (i < packs) {
+    const int64_t begin = i * Pack<T>::kCount;
+    add_number_sums<T, kGrid, kZero>(load_pack(static_cast<const T*>(job.x) + begin),
+                                     load_pack(static_cast<const T*>(job.gradient) + begin), job,
+                                     numbers_of(job, i >> shift), sums);
+  }
+  sums = shared_sums(sums, 1 << shift);
+  if (i < packs && (i & ((1 << shift) - 1)) == 0) keep_sums(sums, i >> shift, to);
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+__global__ void __launch_bounds__(kThreads)
+    piece_numbers(const BackwardJob job, GradientSums* pieces) {
+  const Place place = Places(job.runs, job.runs.pieces_of_run())[blockIdx.x];
+  const auto* x = static_cast<const T*>(job.x) + place.begin;
+  const auto* gradient = static_cast<const T*>(job.gradient) + place.begin;
+  const ScaleNumbers numbers = numbers_of(job, place.scale);
+  GradientSums sums;
+  const auto of_pack = [&](int64_t i) {
+    add_number_sums<T, kGrid, kZero>(load_pack(x + i), load_pack(gradient + i), job, numbers, sums);
+  };
+  const auto of_one = [&](int64_t i) {
+    add_number_sums<kGrid, kZero>(load_one(x + i), load_one(gradient + i), job, numbers, sums);
+  };
+  for_share_of_block<T>(place.count, is_aligned(x) && is_aligned(gradient), of_pack, of_one);
+  sums = sums_of_block(sums);
+  if (threadIdx.x == 0) pieces[blockIdx.x] = sums;
+}
+
+__global__ void numbers_of_scales(const BackwardJob job, const GradientSums* pieces,
+                                  const SumsOfScales to) {
+  const int64_t scale = scale_of_warp();
+  if (scale >= job.runs.scales()) return;
+  const GradientSums sums = sums_of_scale(job.runs, pieces, scale);
+  if (threadIdx.x % kWarp == 0) keep_sums(sums, scale, to);
+}
+
+template <GridKind kGrid, bool kZero>
+__device__ __forceinline__ float input_gradient(float x, float gradient, const BackwardJob& job,
+                                                const ScaleNumbers& numbers) {
+  const float own = gradient_at<kGrid, kZero>(x, gradient, numbers.run, job).input;
+  return job.high == nullptr ? own : with_shares(own, x, job, numbers);
+}
+template <typename T, GridKind kGrid, bool kZero>
+__device__ __forceinline__ void write_pack(const BackwardJob& job, const ScaleNumbers& numbers,
+                                           int64_t begin) {
+  const Pack<T> x = load_pack(static_cast<const T*>(job.x) + begin);
+  Pack<T> gradient = load_pack(static_cast<const T*>(job.gradient) + begin);
+#pragma unroll
+  for (int i = 0; i < Pack<T>::kCount; ++i)
+    gradient.values[i] =
+        input_gradient<kGrid, kZero>(x.values[i], gradient.values[i], job, numbers);
+  store_pack(gradient, static_cast<T*>(job.input_gradient) + begin);
+}
+
+/// Runs of few packs: a thread a pack.
+template <typename T, GridKind kGrid, bool kZero>
+__global__ void __launch_bounds__(kThreads) pack_inputs(const BackwardJob job, int shift) {
+  const int64_t packs = job.runs.rows * job.runs.length / Pack<T>::kCount;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < packs) write_pack<T, kGrid, kZero>(job, numbers_of(job, i >> shift), i * Pack<T>::kCount);
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+__global__ void __launch_bounds__(kThreads) piece_inputs(const BackwardJob job) {
+  const Place place = Places(job.runs, job.runs.pieces_of_run())[blockIdx.x];
+  const auto* x = static_cast<const T*>(job.x) + place.begin;
+  const auto* gradient = static_cast<const T*>(job.gradient) + place.begin;
+  auto* to = static_cast<T*>(job.input_gradient) + place.begin;
+  const ScaleNumbers numbers = numbers_of(job, place.scale);
+  for_share_of_block<T>(
+      place.count, is_aligned(x) && is_aligned(gradient) && is_aligned(to),
+      [&](int64_t i) { write_pack<T, kGrid, kZero>(job, numbers, place.begin + i); },
+      [&](int64_t i) {
+        const float own =
+            input_gradient<kGrid, kZero>(load_one(x + i), load_one(gradient + i), job, numbers);
+        store_one(own, to + i);
+      });
+}
+
+__global__ void extremes_of_keys(const RangeKeys* keys, int64_t count, float* low, float* high) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  if (low == nullptr) {
+    high[i] = __int_as_float(keys[i].magnitude);
+    return;
+  }
+  low[i] = __int_as_float(ordered_key<ScalarOps>(keys[i].low));
+  high[i] = __int_as_float(ordered_key<ScalarOps>(keys[i].high));
+}
+
+}  // namespace
+
+cudaError_t write_extremes(const RangeKeys* keys, int64_t scales, float* low, float* high,
+                           cudaStream_t stream) {
+  extremes_of_keys<<<blocks(scales, kThreads), kThreads, 0, stream>>>(keys, scales, low, high);
+  return cudaGetLastError();
+}
+
+cudaError_t number_gradients(const BackwardJob& job, GradientSums* pieces, const SumsOfScales& sums,
+                             cudaStream_t stream) {
+  const int shift = shift_of_packs(job, kWarp);
+  const auto count = static_cast<unsigned>(job.runs.pieces());
+  const unsigned all = blocks(all_packs(job), kThreads);
+  for_kind(job, [&]<typename T, GridKind kGrid>() {
+    const auto launch = [&](auto zero) {
+      constexpr bool kZero = decltype(zero)::value;
+      if (shift >= 0)
+        short_numbers<T, kGrid, kZero><<<all, kThreads, 0, stream>>>(job, shift, sums);
+      else
+        piece_numbers<T, kGrid, kZero><<<count, kThreads, 0, stream>>>(job, pieces);
+    };
+    job.zero_point != nullptr ? launch(std::true_type()) : launch(std::false_type());
+  });
+  if (shift >= 0) return cudaGetLastError();
+  const unsigned warps = blocks(job.runs.scales() * kWarp, kThreads);
+  numbers_of_scales<<<warps, kThreads, 0, stream>>>(job, pieces, sums);
+  return cudaGetLastError();
+}
+
+cudaError_t input_gradients(const BackwardJob& job, cudaStream_t stream) {
+  const int shift = shift_of_packs(job, kThreads);
+  const auto count = static_cast<unsigned>(job.runs.pieces());
+  const unsigned all = blocks(all_packs(job), kThreads);
+  for_kind(job, [&]<typename T, GridKind kGrid>() {
+    const auto launch = [&](auto zero) {
+      constexpr bool kZero = decltype(zero)::value;
+      if (shift >= 0)
+        pack_inputs<T, kGrid, kZero><<<all, kThreads, 0, stream>>>(job, shift);
+      else
+        piece_inputs<T, kGrid, kZero><<<count, kThreads, 0, stream>>>(job);
+    };
+    job.zero_point != nullptr ? launch(std::true_type()) : launch(std::false_type());
+  });
+  return cudaGetLastError();
+}
+
+}  // namespace laconic::kernel::cuda
