@@ -6,33 +6,52 @@
 #include <numeric>
 
 #include "laconic/base/variant.h"
+#include "laconic/quant/quantizer/hierarchy.h"
 
 namespace laconic {
 namespace {
-
-constexpr int64_t kFloatBits = 32, kHalfBits = 16;
 
 int64_t element_count(const std::vector<int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
 }
 
-int64_t code_bits(const QuantSpec& spec) { return stored_bits(spec.format); }
+using Shape = std::vector<int64_t>;
 
-int64_t scale_bits(const QuantSpec& spec) {
+constexpr double kFloatBits = 32, kHalfBits = 16, kExponentBits = 8;
+
+// Of a number of `shape` as a file stores it, with its share of scales and zero points.
+double bits_per_number(const QuantSpec& spec, const Shape& shape);
+
+double scale_bits(const QuantSpec& spec, const Shape& scales) {
   if (std::holds_alternative<ConstantScale>(spec.scale)) return 0;
   const auto scale = statistic_of(spec.scale);
-  const bool is_half = scale && std::holds_alternative<StoredAs>(scale->restriction);
-  return is_half ? kHalfBits : kFloatBits;
+  if (!scale) return kFloatBits;
+  if (const auto* by = std::get_if<QuantizedBy>(&scale->restriction))
+    return bits_per_number(*by->quantizer, unshared_shape(scales, spec.granularity));
+  if (std::holds_alternative<PowerOfTwo>(scale->restriction)) return kExponentBits;
+  return std::holds_alternative<StoredAs>(scale->restriction) ? kHalfBits : kFloatBits;
 }
 
-int64_t zero_point_bits(const QuantSpec& spec) {
-  return std::visit(Overloaded{[](const NoZeroPoint&) -> int64_t { return 0; },
-                               [&](const IntegerZeroPoint&) { return code_bits(spec); },
-                               [](const FloatZeroPoint&) { return kFloatBits; },
-                               [](const StoredMinimum&) { return kHalfBits; },
-                               [](const QuantizedMinimum&) { return kFloatBits; },
-                               [](const CustomZeroPoint&) { return kFloatBits; }},
-                    spec.zero_point);
+double zero_point_bits(const QuantSpec& spec, const Shape& scales) {
+  return std::visit(
+      Overloaded{
+          [](const NoZeroPoint&) { return 0.0; },
+          [&](const IntegerZeroPoint&) { return static_cast<double>(stored_bits(spec.format)); },
+          [](const FloatZeroPoint&) { return kFloatBits; },
+          [](const StoredMinimum&) { return kHalfBits; },
+          [&](const QuantizedMinimum& kind) {
+            return bits_per_number(*kind.quantizer, unshared_shape(scales, spec.granularity));
+          },
+          [](const CustomZeroPoint&) { return kFloatBits; }},
+      spec.zero_point);
+}
+
+double bits_per_number(const QuantSpec& spec, const Shape& shape) {
+  const Shape scales = scale_shape(shape, spec.granularity);
+  const double share =
+      static_cast<double>(element_count(scales)) / static_cast<double>(element_count(shape));
+  return static_cast<double>(stored_bits(spec.format)) +
+         share * (scale_bits(spec, scales) + zero_point_bits(spec, scales));
 }
 
 // Tensors of a native directory that are no parameters of the model.
@@ -46,12 +65,7 @@ bool is_of_quantizer(const std::string& name) {
 }  // namespace
 
 double bits_per_weight(const NativeLayer& layer) {
-  const double weights = static_cast<double>(element_count(layer.shape));
-  const double scales =
-      static_cast<double>(element_count(scale_shape(layer.shape, layer.weight.granularity)));
-  return static_cast<double>(code_bits(layer.weight)) +
-         scales * static_cast<double>(scale_bits(layer.weight) + zero_point_bits(layer.weight)) /
-             weights;
+  return bits_per_number(layer.weight, layer.shape);
 }
 
 ModelSize measure_size(const std::filesystem::path& directory, const QuantParts& parts) {

@@ -1,6 +1,8 @@
 #include "laconic/export/gguf/gguf_export.h"
 #include "laconic/export/gguf/storage.h"
+#include "laconic/export/gguf/super_block_storage.h"
 #include "laconic/file/gguf/block.h"
+#include "laconic/quant/quantizer/block_formats.h"
 #include "tests/export/small_llama.h"
 #include "tests/testing/testing.h"
 
@@ -68,6 +70,83 @@ TEST(GgufExport, AStoredMinimumBecomesQ4_1) {
   EXPECT_EQ(file->find("blk.0.ffn_up.weight")->type, GgufType::Q4_1);
   EXPECT_TRUE(at::equal(read(*file, "blk.0.ffn_up.weight"),
                         native->dequantized(*native->find("model.layers.0.mlp.up_proj"))));
+}
+
+struct SuperCase {
+  QuantSpec spec;
+  GgufType type;
+};
+
+QuantSpec half_scales(const Format& format, int64_t group_size) {
+  return QuantSpec{}.let(format, PerGroup{.axis = -1, .group_size = group_size},
+                         Restriction(StoredAs{}));
+}
+
+std::vector<SuperCase> super_cases() {
+  const TableFormat nonlinear{table_of(GgufType::IQ4_NL)};
+  const IntFormat narrow{.bit_width = 2, .narrow_range = true};
+  return {{super_block_with_minimum({2, 16, 4, 16}), GgufType::Q2_K},
+          {super_block({3, 16, 6, 16}), GgufType::Q3_K},
+          {super_block_with_minimum({4, 32, 6, 8}), GgufType::Q4_K},
+          {super_block_with_minimum({5, 32, 6, 8}), GgufType::Q5_K},
+          {super_block({6, 16, 8, 16}), GgufType::Q6_K},
+          {super_block({2, 32, 5, 8}), GgufType::Q3_K},
+          {super_block({4, 64, 8, 4}), GgufType::Q6_K},
+          {super_block_with_minimum({3, 64, 4, 4}), GgufType::Q4_K},
+          {half_scales(nonlinear, 32), GgufType::IQ4_NL},
+          {half_scales(TernaryFormat{}, 256), GgufType::TQ1_0},
+          {half_scales(narrow, 256), GgufType::TQ2_0},
+          {half_scales(narrow, 32), GgufType::Q4_0},
+          {mx(e2m1()), GgufType::MXFP4}};
+}
+
+TEST(GgufExport, EverySuperBlockHoldsTheSolvedNumbers) {
+  for (const auto& [spec, type] : super_cases()) {
+    SCOPED_TRACE(to_string(spec));
+    const TemporaryDirectory directory;
+    const auto native = write_small_llama(directory / "n", spec, 8);
+    write_gguf(*native, directory / "n.gguf", false, GgufPrecision::kExact);
+    const auto file = GgufFile::open(directory / "n.gguf");
+    const auto check = [&](const std::string& name, const at::Tensor& expected) {
+      EXPECT_EQ(file->find(name)->type, type);
+      const auto found = read(*file, name);
+      // A minimum is a float32 zero point times a scale here, the product of two numbers there.
+      const double tolerance = std::holds_alternative<NoZeroPoint>(spec.zero_point) ? 0 : 1e-6;
+      EXPECT_LE((found - expected).abs().max().item<double>(), tolerance) << name;
+    };
+    const auto weight = [&](const std::string& name) {
+      return native->dequantized(*native->find("model.layers.0." + name));
+    };
+    check("blk.0.ffn_down.weight", weight("mlp.down_proj"));
+    check("blk.0.attn_q.weight", interleaved(weight("self_attn.q_proj"), 2));
+  }
+}
+
+TEST(GgufExport, UnitsAreFoundWhereThereAreAny) {
+  const auto codes = at::tensor({63, 1, 7, 30, 0, 0, 0, 0}, at::kInt).view({1, 8});
+  const auto unit = at::tensor({0.0123, 3.0}).to(at::kHalf).view({1, 2});
+  const auto values = codes.to(at::kFloat) * unit.to(at::kFloat).repeat_interleave(4, 1);
+  const auto found = find_units(values, 4, 63, 0);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_TRUE(at::equal(found->codes.to(at::kInt), codes));
+  EXPECT_TRUE(at::equal(found->unit.select(1, 0), unit.select(1, 0)));
+  EXPECT_FALSE(find_units(values + 1e-3, 4, 63, 0).has_value());
+  EXPECT_TRUE(find_units(values * (1 + 1e-7), 4, 63, 1e-6).has_value());
+}
+
+TEST(GgufExport, WhatNoSuperBlockHoldsIsNamedWithAWayOut) {
+  const auto found = [](const QuantSpec& spec, int64_t times) {
+    return gguf_obstacles(small_config(times), small_layers(spec, times), GgufPrecision::kExact);
+  };
+  EXPECT_TRUE(found(super_block({6, 16, 8, 16}), 8).empty());
+  EXPECT_THAT(found(super_block({6, 16, 8, 16}), 1).at(0),
+              AllOf(HasSubstr("rows of 64"), HasSubstr("Q6_K stores blocks of 256"),
+                    HasSubstr("gguf-q8_0")));
+  EXPECT_THAT(found(super_block({7, 16, 8, 16}), 8).at(0), HasSubstr("gguf-q*_k"));
+  EXPECT_THAT(found(super_block({6, 16, 8, 8}), 8).at(0), HasSubstr("under a float16 for 256"));
+  EXPECT_THAT(found(half_scales(TernaryFormat{}, 64), 8).at(0), HasSubstr("group_size: 256"));
+  EXPECT_THAT(found(nvfp4(), 8).at(0), HasSubstr("gguf-mxfp4"));
+  EXPECT_THAT(found(half_scales(nf4(), 32), 8).at(0), HasSubstr("gguf-iq4_nl"));
 }
 
 TEST(GgufExport, AScaleForALongerRowIsRepeatedExactly) {

@@ -1,15 +1,17 @@
 #include "tests/export/small_llama.h"
 
+#include <ATen/Parallel.h>
+
 #include "laconic/file/json/json.h"
 
 namespace laconic::testing {
 
 using nlohmann::json;
 
-json small_config() {
+json small_config(int64_t times) {
   return {{"architectures", json::array({"LlamaForCausalLM"})},
-          {"hidden_size", 64},
-          {"intermediate_size", 96},
+          {"hidden_size", 64 * times},
+          {"intermediate_size", 96 * times},
           {"num_hidden_layers", 1},
           {"num_attention_heads", 2},
           {"num_key_value_heads", 1},
@@ -33,7 +35,7 @@ json small_tokenizer() {
             {"merges", json::array({json::array({"a", "b"})})}}}};
 }
 
-std::vector<NativeLayer> small_layers(const QuantSpec& spec) {
+std::vector<NativeLayer> small_layers(const QuantSpec& spec, int64_t times) {
   const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
       {"self_attn.q_proj", {64, 64}}, {"self_attn.k_proj", {32, 64}},
       {"self_attn.v_proj", {32, 64}}, {"self_attn.o_proj", {64, 64}},
@@ -42,23 +44,27 @@ std::vector<NativeLayer> small_layers(const QuantSpec& spec) {
   std::vector<NativeLayer> layers;
   for (const auto& [short_name, shape] : shapes) {
     const std::string name = "model.layers.0." + short_name;
-    layers.push_back(
-        {.name = name, .weight_name = name + ".weight", .weight = spec, .shape = shape});
+    layers.push_back({.name = name,
+                      .weight_name = name + ".weight",
+                      .weight = spec,
+                      .shape = {shape[0] * times, shape[1] * times}});
   }
   return layers;
 }
 
 std::shared_ptr<const NativeDirectory> write_small_llama(const std::filesystem::path& directory,
-                                                         const QuantSpec& spec) {
+                                                         const QuantSpec& spec, int64_t times) {
+  at::set_num_threads(1);  // more wait for each other longer than they compute
   at::manual_seed(7);
   std::vector<std::pair<std::string, at::Tensor>> tensors = {
-      {"model.embed_tokens.weight", at::randn({6, 64}).to(at::kBFloat16)},
-      {"model.norm.weight", at::ones({64})},
-      {"model.layers.0.input_layernorm.weight", at::ones({64})},
-      {"model.layers.0.post_attention_layernorm.weight", at::ones({64})}};
+      {"model.embed_tokens.weight", at::randn({6, 64 * times}).to(at::kBFloat16)},
+      {"model.norm.weight", at::ones({64 * times})},
+      {"model.layers.0.input_layernorm.weight", at::ones({64 * times})},
+      {"model.layers.0.post_attention_layernorm.weight", at::ones({64 * times})}};
   json layers = json::array();
-  for (const NativeLayer& layer : small_layers(spec)) {
+  for (const NativeLayer& layer : small_layers(spec, times)) {
     const auto weight = at::randn(layer.shape);
+    weight.select(0, 0).zero_();  // as in pruned models
     const auto parameters = find_parameters(spec, weight);
     const auto codes = quantize_codes(spec, weight, parameters);
     for (auto& tensor : native_tensors(layer, codes, parameters)) tensors.push_back(tensor);
@@ -67,7 +73,7 @@ std::shared_ptr<const NativeDirectory> write_small_llama(const std::filesystem::
   const auto source = directory.string() + "-source";
   std::filesystem::create_directories(source);
   const std::filesystem::path config = source + "/config.json", words = source + "/tokenizer.json";
-  write_json_file(config, small_config());
+  write_json_file(config, small_config(times));
   write_json_file(words, small_tokenizer());
   NativeWriter writer(directory, 1);
   writer.write_shard(0, tensors);

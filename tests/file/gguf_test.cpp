@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "laconic/file/gguf/block.h"
+#include "laconic/file/gguf/super_block.h"
 #include "tests/testing/testing.h"
 
 namespace laconic {
@@ -236,22 +237,100 @@ TEST(GgufBlocks, RefuseWhatDoesNotFit) {
       {"multiple of 34"});
 }
 
+constexpr std::array kSuperTypes = {GgufType::Q2_K,  GgufType::Q3_K,   GgufType::Q4_K,
+                                    GgufType::Q5_K,  GgufType::Q6_K,   GgufType::TQ1_0,
+                                    GgufType::TQ2_0, GgufType::IQ4_NL, GgufType::MXFP4};
+
+/// Any integers that the type holds: four rows of three blocks.
+SuperBlocks any_super_blocks(const SuperBlockShape& shape) {
+  const int64_t columns = 3 * shape.length;
+  const auto whole = [](int64_t low, int64_t high, int64_t n) {
+    return at::randint(low, high + 1, {4, n}, at::kShort);
+  };
+  SuperBlocks blocks{whole(shape.q_min, shape.q_max, columns)};
+  if (shape.scale_max > 0)
+    blocks.scale = whole(shape.scale_min, shape.scale_max, columns / shape.group);
+  if (shape.minimum_max > 0) {
+    blocks.minimum = whole(0, shape.minimum_max, columns / shape.group);
+    blocks.minimum_unit = at::rand({4, 3}).to(at::kHalf);
+  }
+  blocks.unit = shape.type == GgufType::MXFP4 ? at::randint(100, 140, {4, 3}, at::kByte)
+                                              : at::randn({4, 3}).to(at::kHalf);
+  return blocks;
+}
+
+/// The formulas of super_block.h.
+at::Tensor numbers_of(const SuperBlockShape& shape, const SuperBlocks& blocks) {
+  const auto spread_out = [](const at::Tensor& values, int64_t times) {
+    return values.to(at::kFloat).repeat_interleave(times, 1);
+  };
+  auto unit = blocks.unit.to(at::kFloat);
+  if (shape.type == GgufType::MXFP4) unit = (unit - 127).exp2();
+  auto scale = spread_out(unit, shape.length);
+  if (blocks.scale.defined()) scale = scale * spread_out(blocks.scale, shape.group);
+  auto q = blocks.q.to(at::kFloat);
+  if (shape.has_table)
+    q = at::tensor(table_of(shape.type)).to(at::kFloat).index({blocks.q.to(at::kLong)});
+  if (!blocks.minimum.defined()) return scale * q;
+  return scale * q -
+         spread_out(blocks.minimum_unit, shape.length) * spread_out(blocks.minimum, shape.group);
+}
+
+TEST(GgufSuperBlocks, HoldEveryCodeScaleAndMinimum) {
+  for (const GgufType type : kSuperTypes) {
+    SCOPED_TRACE(block_of(type).name);
+    const auto& shape = *find_super_block(type);
+    const auto blocks = any_super_blocks(shape);
+    const auto got = unpack_blocks(type, pack_super_blocks(type, blocks));
+    EXPECT_TRUE(at::equal(got, numbers_of(shape, blocks)));
+  }
+}
+
+TEST(GgufSuperBlocks, RefuseWhatDoesNotFit) {
+  const auto with = [](GgufType type, auto change) {
+    auto blocks = any_super_blocks(*find_super_block(type));
+    change(blocks);
+    pack_super_blocks(type, blocks);
+  };
+  expect_error<c10::ValueError>([&] { with(GgufType::Q2_K, [](SuperBlocks& b) { b.q.fill_(4); }); },
+                                {"codes of Q2_K", "0 to 3", "got 4"});
+  expect_error<c10::ValueError>(
+      [&] { with(GgufType::Q3_K, [](SuperBlocks& b) { b.scale.fill_(32); }); },
+      {"scales of Q3_K", "-32 to 31", "32"});
+  expect_error<c10::ValueError>(
+      [&] { with(GgufType::Q4_K, [](SuperBlocks& b) { b.minimum = at::Tensor(); }); },
+      {"minima of Q4_K"});
+  expect_error<c10::ValueError>(
+      [&] { with(GgufType::Q6_K, [](SuperBlocks& b) { b.unit = b.unit.to(at::kFloat); }); },
+      {"units of Q6_K", "Half"});
+  expect_error<c10::ValueError>(
+      [&] { with(GgufType::TQ1_0, [](SuperBlocks& b) { b.q = b.q.narrow(1, 0, 255); }); },
+      {"multiple of 256"});
+  expect_error<c10::ValueError>([&] { pack_super_blocks(GgufType::Q4_0, {}); }, {"Q4_0"});
+}
+
 TEST(GgufBlocks, TheGgufPackageGetsTheSameNumbers) {
   if (laconic::testing::python().empty()) GTEST_SKIP() << laconic::testing::kNoPython;
   const TemporaryDirectory directory;
   GgufWriter writer(directory / "x.gguf");
   writer.put("general.architecture", std::string("test"));
   std::vector<at::Tensor> rows, values;
+  const auto declare = [&](GgufType type, const at::Tensor& bytes) {
+    rows.push_back(bytes), values.push_back(unpack_blocks(type, bytes).contiguous());
+    const std::vector<int64_t> shape = values.back().sizes().vec();
+    writer.declare(std::string(block_of(type).name), type, shape);
+    writer.declare(std::string(block_of(type).name) + ".expected", GgufType::F32, shape);
+  };
   for (const GgufType type : kIntegerTypes) {
     const auto bytes = at::randint(0, 256, {4, 3 * block_of(type).bytes}, at::kByte);
     for (int64_t block = 0; block < 3; ++block) {  // finite scales
       bytes.slice(1, block * block_of(type).bytes, block * block_of(type).bytes + 4)
           .bitwise_and_(0x3f);
     }
-    rows.push_back(bytes), values.push_back(unpack_blocks(type, bytes).contiguous());
-    writer.declare(std::string(block_of(type).name), type, {4, 96});
-    writer.declare(std::string(block_of(type).name) + ".expected", GgufType::F32, {4, 96});
+    declare(type, bytes);
   }
+  for (const GgufType type : kSuperTypes)
+    declare(type, pack_super_blocks(type, any_super_blocks(*find_super_block(type))));
   for (size_t i = 0; i < rows.size(); ++i) {
     writer.write({static_cast<const std::byte*>(rows[i].const_data_ptr()), rows[i].nbytes()});
     writer.write({static_cast<const std::byte*>(values[i].const_data_ptr()), values[i].nbytes()});
@@ -261,11 +340,11 @@ TEST(GgufBlocks, TheGgufPackageGetsTheSameNumbers) {
       {laconic::testing::python(), "-c",
        "import sys, numpy\nfrom gguf import GGUFReader, quants\n"
        "t = {x.name: x for x in GGUFReader(sys.argv[1]).tensors}\n"
-       "for n in ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0']:\n"
+       "for n in [n for n in t if n + '.expected' in t]:\n"
        "    got = quants.dequantize(t[n].data, t[n].tensor_type)\n"
-       "    assert numpy.array_equal(got, t[n + '.expected'].data), n\nprint('equal')",
+       "    assert numpy.array_equal(got, t[n + '.expected'].data), n\nprint(len(t), 'equal')",
        (directory / "x.gguf").string()});
-  EXPECT_EQ(result.output, "equal\n") << result.errors;
+  EXPECT_EQ(result.output, "28 equal\n") << result.errors;
 }
 
 }  // namespace

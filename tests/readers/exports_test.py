@@ -25,6 +25,7 @@ import check_compressed_tensors  # noqa: E402
 import check_gguf  # noqa: E402
 import models  # noqa: E402
 import native  # noqa: E402
+import super_blocks  # noqa: E402
 from program import CALIBRATION, DATA, EVALUATION, ROOT, run_tests  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/tokenizer"))
@@ -122,11 +123,11 @@ class Exports(unittest.TestCase):
         LACONIC.done("quantize", model, "--recipe", recipe, *options, "--out", out, "--overwrite", "--quiet", *export)
         return out
 
-    def check_same(self, found, expected):
+    def check_same(self, found, expected, tolerance=0):
         for name, weight in expected.items():
-            np.testing.assert_array_equal(found[name], weight, err_msg=name)
+            np.testing.assert_allclose(found[name], weight, rtol=0, atol=tolerance, err_msg=name)
 
-    def check_gguf(self, directory, expected_types):
+    def check_gguf(self, directory, expected_types, tolerance=0):
         keys, found, types = gguf_weights(directory.with_name(directory.name + ".gguf"))
         self.assertEqual(types, expected_types)
         found.pop("rope_freqs.weight", None)
@@ -134,7 +135,7 @@ class Exports(unittest.TestCase):
         if "output.weight" not in found and "output.weight" in expected:  # stored though it is tied
             np.testing.assert_array_equal(expected.pop("output.weight"), expected["token_embd.weight"])
         self.assertEqual(set(found), set(expected))
-        self.check_same(found, expected)
+        self.check_same(found, expected, tolerance)
 
     def check_compressed(self, directory, asymmetric=False, tolerance=1e-4, text=EVALUATION):
         folder = directory.with_name(directory.name + "-compressed-tensors")
@@ -174,6 +175,13 @@ class Exports(unittest.TestCase):
         shutil.copytree(ROOT / "assets/tiny-lm", self.root / "tiny-lm")
         for recipe, options in RECIPES.items():
             self.check_recipe(self.root / "tiny-lm", recipe, options[2:] if options[:2] == GROUP else options)
+
+    def test_super_blocks_of_the_small_model_are_read(self):
+        recipe = self.root / "super-blocks.yaml"
+        super_blocks.write_recipe(LACONIC, recipe)
+        directory = self.quantized(ROOT / "assets/tiny-lm", recipe, *GPTQ, formats=["gguf"])
+        # A minimum is a float32 zero point times a scale here, a product of two numbers in the file.
+        self.check_gguf(directory, super_blocks.TYPES, tolerance=1e-7)
 
     def test_a_quantized_gpt2_is_what_transformers_makes_of_its_weights(self):
         from transformers import AutoModelForCausalLM

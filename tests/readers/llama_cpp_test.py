@@ -19,8 +19,9 @@ import torch  # noqa: E402
 
 import models  # noqa: E402
 import native  # noqa: E402
+import super_blocks  # noqa: E402
 from check_gguf import log_softmax  # noqa: E402
-from program import DATA, EVALUATION, ROOT, run_tests  # noqa: E402
+from program import CALIBRATION, DATA, EVALUATION, ROOT, run_tests  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests/tokenizer"))
 import tokenizer_zoo  # noqa: E402
@@ -79,10 +80,10 @@ class LlamaCpp(unittest.TestCase):
         cls.root = pathlib.Path(folder.name)
         torch.set_num_threads(1)
 
-    def quantized(self, model, recipe):
+    def quantized(self, model, recipe, *options):
         """Native directory and GGUF file."""
-        out = self.root / f"{model.name}-{recipe}"
-        LACONIC.done("quantize", model, "--recipe", recipe, "--out", out, "--overwrite", "--quiet", "--export", "gguf")
+        out = self.root / f"{model.name}-{pathlib.Path(recipe).stem}"
+        LACONIC.done("quantize", model, "--recipe", recipe, *options, "--out", out, "--overwrite", "--quiet", "--export", "gguf")
         return out, out.with_name(out.name + ".gguf")
 
     def exported(self, model, form):
@@ -90,23 +91,33 @@ class LlamaCpp(unittest.TestCase):
         LACONIC.done("export", model, "--format", form, "--out", file, "--overwrite")
         return file
 
+    def check_perplexity(self, directory, file, text):
+        ours = LACONIC.perplexity(directory, CONTEXT, WINDOWS, "--convention", "llama.cpp", text=text)
+        theirs = perplexity(load(file), text)
+        print(f"perplexity of {file.name}: llama.cpp {theirs:.3f}, laconic {ours:.3f}", flush=True)
+        self.assertLess(abs(ours / theirs - 1), 0.01)
+
     def check_perplexities(self, model, recipes, text):
         files = {"gguf-f16": (model, self.exported(model, "gguf-f16"))}
         for recipe in recipes:
             files[recipe] = self.quantized(model, recipe)
         for name, (directory, file) in files.items():
             with self.subTest(model=model.name, file=name):
-                ours = LACONIC.perplexity(directory, CONTEXT, WINDOWS, "--convention", "llama.cpp", text=text)
-                theirs = perplexity(load(file), text)
-                print(f"perplexity of {model.name}, {name}: llama.cpp {theirs:.3f}, laconic {ours:.3f}", flush=True)
-                self.assertLess(abs(ours / theirs - 1), 0.01)
+                self.check_perplexity(directory, file, text)
 
     def test_its_perplexity_is_that_of_evaluate(self):
         self.check_perplexities(TINY, ["gguf-q8_0", "gguf-q4_0", "gguf-q4_1"], EVALUATION)
 
+    def test_its_perplexity_of_super_blocks_is_that_of_evaluate(self):
+        recipe = self.root / "super-blocks.yaml"
+        super_blocks.write_recipe(LACONIC, recipe)
+        calibrated = ["--calibration", CALIBRATION, "--set", "calibration.windows=8", "--set", "calibration.length=128"]
+        directory, file = self.quantized(TINY, recipe, *calibrated)
+        self.check_perplexity(directory, file, EVALUATION)
+
     @unittest.skipUnless((DATA / "docs-lm").is_dir(), "no docs-lm: LACONIC_TEST_DATA names the directory that has it")
     def test_its_perplexity_of_a_real_model_is_that_of_evaluate(self):
-        self.check_perplexities(DATA / "docs-lm", ["gguf-q8_0", "gguf-q4_0"], DATA / "docs-text/evaluation.txt")
+        self.check_perplexities(DATA / "docs-lm", ["gguf-q8_0", "gguf-q4_0", "gguf-q4_k"], DATA / "docs-text/evaluation.txt")
 
     def test_it_generates_what_transformers_generates(self):
         from transformers import AutoModelForCausalLM

@@ -29,11 +29,24 @@ def spread(parameter, spec, shape):
     return np.take(np.repeat(parameter.squeeze(axis + 1), spec["group_size"], axis), np.arange(shape[axis]), axis)
 
 
+HALVES = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+
+
+def elements_of(spec):
+    """By stored code: the numbers of a format that is not of integers; None for integers."""
+    tables = {"ternary": [-1, 0, 1], "e2m1": HALVES + [-x for x in HALVES], "table": spec.get("values")}
+    return tables.get(spec["format"])
+
+
 def weight_of(layer, tensors):
     """Float32 weight [out, in] that the codes of one layer stand for."""
     spec, (rows, columns) = layer["weight"], layer["shape"]
-    offset = 1 << (spec["bits"] - 1) if spec["signed"] else 0
-    codes = unpack(tensors[layer["name"] + ".weight_codes"].numpy(), spec["bits"], columns) - offset
+    elements = elements_of(spec)
+    bits = spec["bits"] if elements is None else (len(elements) - 1).bit_length()
+    offset = 1 << (bits - 1) if elements is None and spec["signed"] else 0
+    codes = unpack(tensors[layer["name"] + ".weight_codes"].numpy(), bits, columns) - offset
+    if elements is not None:
+        codes = np.array(elements, np.float32)[codes]
     scale = tensors[layer["name"] + ".weight_scale"].float().numpy()
     zero = tensors.get(layer["name"] + ".weight_zero_point")
     zero = np.float32(0) if zero is None else zero.float().numpy()

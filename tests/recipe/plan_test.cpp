@@ -100,6 +100,10 @@ TEST(Sizes, BitsAWeightCountCodesScalesAndZeroPoints) {
   EXPECT_DOUBLE_EQ(of("gguf-q4_0"), 4.5);
   EXPECT_DOUBLE_EQ(of("gguf-q4_1"), 5);
   EXPECT_DOUBLE_EQ(of("gguf-q8_0"), 8.5);
+  EXPECT_DOUBLE_EQ(of("gguf-q2_k"), 2.625);
+  EXPECT_DOUBLE_EQ(of("gguf-q4_k"), 4.5);
+  EXPECT_DOUBLE_EQ(of("gguf-q6_k"), 6.5625);
+  EXPECT_DOUBLE_EQ(of("gguf-mxfp4"), 4.25);
 }
 
 TEST(Sizes, FloatModelHasTheBitsOfItsTensors) {

@@ -154,8 +154,11 @@ class GgufExport {
   // The type that most of the quantized numbers have, as llama.cpp numbers files.
   uint32_t file_type() const {
     const std::map<GgufType, uint32_t> numbers = {
-        {GgufType::F32, 0},  {GgufType::F16, 1},  {GgufType::Q4_0, 2}, {GgufType::Q4_1, 3},
-        {GgufType::Q8_0, 7}, {GgufType::Q5_0, 8}, {GgufType::Q5_1, 9}, {GgufType::BF16, 32}};
+        {GgufType::F32, 0},   {GgufType::F16, 1},     {GgufType::Q4_0, 2},   {GgufType::Q4_1, 3},
+        {GgufType::Q8_0, 7},  {GgufType::Q5_0, 8},    {GgufType::Q5_1, 9},   {GgufType::BF16, 32},
+        {GgufType::Q2_K, 10}, {GgufType::Q3_K, 11},   {GgufType::Q4_K, 14},  {GgufType::Q5_K, 16},
+        {GgufType::Q6_K, 18}, {GgufType::IQ4_NL, 25}, {GgufType::TQ1_0, 36}, {GgufType::TQ2_0, 37},
+        {GgufType::MXFP4, 38}};
     const bool quantized = precision_ == GgufPrecision::kExact && !model_.layers().empty();
     std::map<GgufType, uint64_t> counts;
     for (const Item& item : items_) {

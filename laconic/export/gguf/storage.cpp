@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include "laconic/base/text.h"
+#include "laconic/export/gguf/super_block_storage.h"
 #include "laconic/file/gguf/block.h"
 #include "laconic/load/native/stored.h"
 
@@ -13,19 +14,6 @@ constexpr int64_t kLength = 32;
 
 bool is_half(const at::Tensor& values) {
   return values.to(at::kHalf).to(values.scalar_type()).equal(values);
-}
-
-bool scale_is_half(const Scale& scale) {
-  const auto restricted = [](const Restriction& restriction) {
-    const auto* stored = std::get_if<StoredAs>(&restriction);
-    return stored != nullptr && stored->dtype == at::kHalf;
-  };
-  if (const auto statistic = statistic_of(scale)) return restricted(statistic->restriction);
-  if (const auto* constant = std::get_if<ConstantScale>(&scale)) {
-    return static_cast<double>(static_cast<float>(
-               static_cast<at::Half>(static_cast<float>(constant->value)))) == constant->value;
-  }
-  return false;
 }
 
 // Sentence about the granularity, empty when 32 consecutive weights of a row share their scale.
@@ -127,11 +115,8 @@ bool holds(GgufType type, const at::Tensor& q) {
 }  // namespace
 
 std::vector<std::string> block_obstacles(const NativeLayer& layer) {
+  if (is_for_super_blocks(layer)) return super_block_obstacles(layer);
   std::vector<std::string> found;
-  if (!std::holds_alternative<IntFormat>(layer.weight.format)) {
-    found.push_back("has codes of the format " + describe(layer.weight.format) +
-                    ", the block types here hold integers: put format: int into the recipe");
-  }
   if (layer.shape[1] % kLength != 0) {
     found.push_back("has rows of " + std::to_string(layer.shape[1]) +
                     " weights, GGUF stores blocks of 32: leave the layer out (skip: true in a rule "
@@ -150,6 +135,7 @@ std::vector<std::string> block_obstacles(const NativeLayer& layer) {
 }
 
 GgufType block_type(const NativeDirectory& model, const NativeLayer& layer) {
+  if (is_for_super_blocks(layer)) return *super_block_type(layer);
   const auto parameters = model.parameters(layer);
   TORCH_CHECK_VALUE(
       is_half(parameters.scale), "[gguf] layer ", layer.name,
@@ -169,6 +155,8 @@ GgufType block_type(const NativeDirectory& model, const NativeLayer& layer) {
 
 at::Tensor block_rows(const NativeDirectory& model, const NativeLayer& layer, GgufType type,
                       RowOrder order, const GgufNetwork& network) {
+  if (find_super_block(type) != nullptr)
+    return super_block_rows(model, layer, type, order, network);
   const bool has_minimum = type == GgufType::Q4_1 || type == GgufType::Q5_1;
   const Blocks blocks = read_blocks(model, layer, has_minimum);
   const auto half = [&](const at::Tensor& values) {

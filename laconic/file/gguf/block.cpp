@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "laconic/file/gguf/super_block.h"
+
 namespace laconic {
 namespace {
 
@@ -33,9 +35,7 @@ Layout layout_of(GgufType type) {
       return {5, true};
     case GgufType::Q8_0:
       return {8, false};
-    case GgufType::F32:
-    case GgufType::F16:
-    case GgufType::BF16:
+    default:
       break;
   }
   TORCH_CHECK_VALUE(false, "[gguf] expected a block type of integers, got ", block_of(type).name,
@@ -134,6 +134,7 @@ at::Tensor unpack_blocks(GgufType type, const at::Tensor& bytes) {
   if (type == GgufType::F32) return packed.view(at::kFloat);
   if (type == GgufType::F16) return packed.view(at::kHalf).to(at::kFloat);
   if (type == GgufType::BF16) return packed.view(at::kBFloat16).to(at::kFloat);
+  if (find_super_block(type) != nullptr) return unpack_super_blocks(type, packed);
   const Layout layout = layout_of(type);
   const int64_t blocks = bytes.numel() / block.bytes;
   auto values = at::empty({bytes.size(0), bytes.size(1) / block.bytes * kLength}, at::kFloat);

@@ -40,7 +40,16 @@ enum class GgufType : int32_t {
   Q5_0 = 6,
   Q5_1 = 7,
   Q8_0 = 8,
-  BF16 = 30
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  IQ4_NL = 20,
+  BF16 = 30,
+  TQ1_0 = 34,
+  TQ2_0 = 35,
+  MXFP4 = 39
 };
 
 /// A block is `length` consecutive numbers of a row, stored in `bytes` bytes.

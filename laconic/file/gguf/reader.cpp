@@ -11,15 +11,27 @@ namespace laconic {
 namespace {
 
 constexpr std::array kBlocks = {
-    GgufBlock{GgufType::F32, "F32", 1, 4},     GgufBlock{GgufType::F16, "F16", 1, 2},
-    GgufBlock{GgufType::Q4_0, "Q4_0", 32, 18}, GgufBlock{GgufType::Q4_1, "Q4_1", 32, 20},
-    GgufBlock{GgufType::Q5_0, "Q5_0", 32, 22}, GgufBlock{GgufType::Q5_1, "Q5_1", 32, 24},
-    GgufBlock{GgufType::Q8_0, "Q8_0", 32, 34}, GgufBlock{GgufType::BF16, "BF16", 1, 2},
+    GgufBlock{GgufType::F32, "F32", 1, 4},        GgufBlock{GgufType::F16, "F16", 1, 2},
+    GgufBlock{GgufType::Q4_0, "Q4_0", 32, 18},    GgufBlock{GgufType::Q4_1, "Q4_1", 32, 20},
+    GgufBlock{GgufType::Q5_0, "Q5_0", 32, 22},    GgufBlock{GgufType::Q5_1, "Q5_1", 32, 24},
+    GgufBlock{GgufType::Q8_0, "Q8_0", 32, 34},    GgufBlock{GgufType::BF16, "BF16", 1, 2},
+    GgufBlock{GgufType::Q2_K, "Q2_K", 256, 84},   GgufBlock{GgufType::Q3_K, "Q3_K", 256, 110},
+    GgufBlock{GgufType::Q4_K, "Q4_K", 256, 144},  GgufBlock{GgufType::Q5_K, "Q5_K", 256, 176},
+    GgufBlock{GgufType::Q6_K, "Q6_K", 256, 210},  GgufBlock{GgufType::IQ4_NL, "IQ4_NL", 32, 18},
+    GgufBlock{GgufType::TQ1_0, "TQ1_0", 256, 54}, GgufBlock{GgufType::TQ2_0, "TQ2_0", 256, 66},
+    GgufBlock{GgufType::MXFP4, "MXFP4", 32, 17},
 };
 constexpr int kMaximumNesting = 4;
 constexpr uint32_t kMaximumAlignment = 1U << 20;
 constexpr uint64_t kSmallestPair = 13, kSmallestTensor = 24, kSmallestArray = 12,
                    kSmallestString = 8;
+
+std::string known_types() {
+  std::string names;
+  for (const GgufBlock& block : kBlocks)
+    names += (names.empty() ? "" : ", ") + std::string(block.name);
+  return names;
+}
 
 // Reads from the front of the file; nothing is read that is not there.
 class Cursor {
@@ -165,10 +177,8 @@ void read_shape(Cursor& cursor, GgufTensor& tensor, const std::string& where) {
   }
   const auto type = cursor.read<int32_t>("type");
   const GgufBlock* block = find_block(type);
-  TORCH_CHECK_VALUE(
-      block != nullptr, where,
-      ": expected one of the types {F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, BF16}, got number ",
-      type, ".");
+  TORCH_CHECK_VALUE(block != nullptr, where, ": expected one of the types {", known_types(),
+                    "}, got number ", type, ".");
   const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
   TORCH_CHECK_VALUE(row % block->length == 0, where, ": expected rows of a multiple of ",
                     block->length, " for ", block->name, ", got ", row, ".");
