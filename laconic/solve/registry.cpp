@@ -8,9 +8,12 @@
 #include "laconic/solve/adaround/adaround.h"
 #include "laconic/solve/autoround/autoround.h"
 #include "laconic/solve/brecq/brecq.h"
+#include "laconic/solve/coordinate_descent/coordinate_descent.h"
+#include "laconic/solve/decoupleq/decoupleq.h"
 #include "laconic/solve/gpfq/gpfq.h"
 #include "laconic/solve/gptaq/gptaq.h"
 #include "laconic/solve/gptq/gptq.h"
+#include "laconic/solve/half_quadratic/half_quadratic.h"
 #include "laconic/solve/nearest/nearest.h"
 #include "laconic/solve/qronos/qronos.h"
 #include "laconic/solve/solve.h"
@@ -18,9 +21,11 @@
 namespace laconic {
 namespace {
 
-constexpr Solver kSolvers[] = {nearest::kSolver,  gptq::kSolver,   gpfq::kSolver,
-                               gptaq::kSolver,    qronos::kSolver, autoround::kSolver,
-                               adaround::kSolver, brecq::kSolver};
+constexpr Solver kSolvers[] = {
+    nearest::kSolver,   gptq::kSolver,          gpfq::kSolver,
+    gptaq::kSolver,     qronos::kSolver,        autoround::kSolver,
+    adaround::kSolver,  brecq::kSolver,         coordinate_descent::kSolver,
+    decoupleq::kSolver, half_quadratic::kSolver};
 
 }  // namespace
 
