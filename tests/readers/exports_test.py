@@ -62,6 +62,19 @@ HEAD = """rules:
     weight: {bits: 8, granularity: group, group_size: 32, statistic: absmax, restriction: stored_as, stored_dtype: float16}
 """
 
+MERGED = """transforms:
+  - {name: smooth, alpha: 0.5}
+  - {name: equalize}
+  - {name: fold_norms}
+  - {name: permute, block_size: 16}
+  - {name: rotate, block_size: 16}
+  - {name: magr}
+rules:
+  - layers: blocks
+    weight: {bits: 4, granularity: group, group_size: 32, statistic: mse, restriction: stored_as, stored_dtype: float16}
+    solver: gptq
+"""
+
 
 def gguf_weights(file):
     """Key values, name -> float32 array, and the types of the quantized tensors of a GGUF file."""
@@ -182,6 +195,15 @@ class Exports(unittest.TestCase):
         directory = self.quantized(ROOT / "assets/tiny-lm", recipe, *GPTQ, formats=["gguf"])
         # A minimum is a float32 zero point times a scale here, a product of two numbers in the file.
         self.check_gguf(directory, super_blocks.TYPES, tolerance=1e-7)
+
+    def test_merged_transforms_are_read_bit_for_bit(self):
+        recipe = self.root / "merged.yaml"
+        recipe.write_text(MERGED)
+        for name in ("llama", "qwen2", "qwen3"):
+            with self.subTest(model=name):
+                directory = self.quantized(self.root / name, recipe, *GPTQ, formats=["gguf", "compressed-tensors"])
+                self.check_gguf(directory, {"Q4_0"})
+                self.check_compressed(directory)
 
     def test_a_quantized_gpt2_is_what_transformers_makes_of_its_weights(self):
         from transformers import AutoModelForCausalLM
