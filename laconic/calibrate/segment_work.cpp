@@ -11,6 +11,7 @@
 #include "laconic/kernel/pack.h"
 #include "laconic/load/check_finite.h"
 #include "laconic/load/native/stored.h"
+#include "laconic/quant/quantizer/on_device.h"
 
 namespace laconic {
 namespace {
@@ -47,12 +48,6 @@ QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLaye
   QuantParameters parameters{shard.tensor(layer.name + "." + of + "_scale").clone(), {}};
   const std::string zero_point = layer.name + "." + of + "_zero_point";
   if (shard.find(zero_point) != nullptr) parameters.zero_point = shard.tensor(zero_point).clone();
-  return parameters;
-}
-
-QuantParameters on_device(QuantParameters parameters, at::Device device) {
-  for (at::Tensor* part : {&parameters.scale, &parameters.zero_point, &parameters.code_scale})
-    if (part->defined()) *part = part->to(device);
   return parameters;
 }
 

@@ -10,6 +10,7 @@
 #include "laconic/base/interrupt.h"
 #include "laconic/graph/operators.h"
 #include "laconic/graph/resolve.h"
+#include "laconic/quant/quantizer/on_device.h"
 #include "laconic/quant/quantizer/quantize.h"
 
 namespace laconic::graph {
@@ -35,12 +36,6 @@ struct Step {
   bool flattens = false;  ///< a return is a list of tensors
   bool looks_up = false;  ///< rows of a parameter
 };
-
-QuantParameters on_device_of(const at::Tensor& x, QuantParameters parameters) {
-  for (at::Tensor* part : {&parameters.scale, &parameters.zero_point, &parameters.code_scale})
-    if (part->defined()) *part = part->to(x.device());
-  return parameters;
-}
 
 }  // namespace
 
@@ -299,7 +294,7 @@ void Runner::Frame::call(NodeId id, const Step& step) {
 at::Tensor Runner::Frame::quantized(const Step& step, const Quantizer& quantizer) {
   const at::Tensor x = slot(step.feeds[0].slot).toTensor();
   if (quantizer.parameters)
-    return fake_quantize(quantizer.spec, x, on_device_of(x, *quantizer.parameters));
+    return fake_quantize(quantizer.spec, x, on_device(*quantizer.parameters, x.device()));
   if (step.feeds.size() == 1) return fake_quantize_dynamic(quantizer.spec, x);
   QuantParameters parameters{slot(step.feeds[1].slot).toTensor(), {}};
   if (step.feeds.size() > 2) parameters.zero_point = slot(step.feeds[2].slot).toTensor();
