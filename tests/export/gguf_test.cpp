@@ -101,14 +101,15 @@ std::vector<SuperCase> super_cases() {
 }
 
 TEST(GgufExport, EverySuperBlockHoldsTheSolvedNumbers) {
-  for (const auto& [spec, type] : super_cases()) {
+  for (const SuperCase& super_case : super_cases()) {
+    const QuantSpec& spec = super_case.spec;
     SCOPED_TRACE(to_string(spec));
     const TemporaryDirectory directory;
     const auto native = write_small_llama(directory / "n", spec, 8);
     write_gguf(*native, directory / "n.gguf", false, GgufPrecision::kExact);
     const auto file = GgufFile::open(directory / "n.gguf");
     const auto check = [&](const std::string& name, const at::Tensor& expected) {
-      EXPECT_EQ(file->find(name)->type, type);
+      EXPECT_EQ(file->find(name)->type, super_case.type);
       const auto found = read(*file, name);
       // A minimum is a float32 zero point times a scale here, the product of two numbers there.
       const double tolerance = std::holds_alternative<NoZeroPoint>(spec.zero_point) ? 0 : 1e-6;
