@@ -1,6 +1,7 @@
 // Any bytes as a quantizer and a tensor: a clear error, or the fused path gives what the composed
-// path gives, bit for bit.
+// path gives, bit for bit; gradients up to one unit in the last place.
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <bit>
 #include <cmath>
@@ -127,6 +128,102 @@ void expect_same(const at::Tensor& found, const at::Tensor& expected) {
   if (!same.logical_or(nan).all().item<bool>()) __builtin_trap();
 }
 
+/// Largest distance of numbers of these sizes that counts as equal: one unit in the last place.
+at::Tensor last_place(const at::Tensor& sizes, at::ScalarType type) {
+  const double epsilon = type == at::kFloat ? 0x1p-23 : type == at::kHalf ? 0x1p-10 : 0x1p-7;
+  const double least = type == at::kHalf ? 0x1p-24 : 0x1p-149;
+  return sizes.abs().to(at::kDouble) * epsilon + least;
+}
+
+/// Numbers that are equal up to the last place of the largest term of their sums. Where float32 is
+/// too small for a term, the composed path spreads NaN as it need not.
+void expect_near(const at::Tensor& found, const at::Tensor& expected, double largest_term) {
+  if (found.defined() != expected.defined()) __builtin_trap();
+  if (!found.defined() || !std::isfinite(largest_term)) return;
+  if (!expected.isfinite().all().item<bool>()) return;
+  const auto a = found.to(at::kDouble), b = expected.to(at::kDouble);
+  const auto size = b.abs().clamp_min(largest_term);
+  const auto near = (a - b).abs().le(last_place(size, expected.scalar_type()));
+  if (!near.all().item<bool>()) __builtin_trap();
+}
+
+/// The largest term that gradients are the sums of: times the element, its quotient and the zero
+/// point to the element and its scale, times the scale to the zero point. Of minifloats the
+/// composed path finds the slope by a logarithm, which costs some last places.
+struct LargestTerms {
+  double of_scale, of_zero_point;
+};
+LargestTerms largest_terms(const QuantSpec& spec, const at::Tensor& x,
+                           const QuantParameters& parameters, const at::Tensor& gradient) {
+  const auto scale = parameters.scale.to(at::kDouble).abs();
+  auto quotient = grouped(x.to(at::kDouble), spec.granularity).abs() / scale;
+  if (parameters.zero_point.defined()) quotient = quotient + parameters.zero_point.abs();
+  const auto size = grouped(gradient.to(at::kDouble), spec.granularity).abs();
+  const double some = std::holds_alternative<MinifloatFormat>(spec.format) ? 8 : 2;
+  return {some * (size * (quotient + 1)).max().item<double>(),
+          some * (size * scale).max().item<double>()};
+}
+
+/// Gradients of value * at to the inputs, each undefined where nothing flows.
+std::vector<at::Tensor> gradients(const at::Tensor& value, const std::vector<at::Tensor>& inputs,
+                                  const at::Tensor& at) {
+  return torch::autograd::grad({value}, inputs, {at}, /*retain_graph=*/false,
+                               /*create_graph=*/false, /*allow_unused=*/true);
+}
+
+at::Tensor leaf(const at::Tensor& x) {
+  return x.defined() ? x.detach().clone().requires_grad_(true) : x;
+}
+
+/// The composed path, scales found.
+at::Tensor composed(const QuantSpec& spec, const at::Tensor& x) {
+  const auto shape = scale_shape(x.sizes(), spec.granularity);
+  const auto found = parameters_of_range(spec, find_range(spec, x.to(at::kFloat)), shape);
+  return fake_quantize_composed(spec, x, found);
+}
+
+void compare_found_gradients(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& gradient,
+                             double largest) {
+  const auto fused_x = leaf(x), composed_x = leaf(x);
+  const auto fused = fused_dynamic(spec, fused_x);
+  if (!fused) return;
+  const auto found = gradients(*fused, {fused_x}, gradient);
+  const auto expected = gradients(composed(spec, composed_x), {composed_x}, gradient);
+  expect_near(found[0], expected[0], largest);
+}
+
+void compare_given_gradients(const QuantSpec& spec, const at::Tensor& x,
+                             const QuantParameters& parameters, const at::Tensor& gradient) {
+  const auto leaves = [&] {
+    std::vector<at::Tensor> inputs{leaf(x), leaf(parameters.scale)};
+    if (parameters.zero_point.defined()) inputs.push_back(leaf(parameters.zero_point));
+    return inputs;
+  };
+  const auto of = [](const std::vector<at::Tensor>& inputs) {
+    return QuantParameters{inputs[1], inputs.size() > 2 ? inputs[2] : at::Tensor()};
+  };
+  const auto fused_inputs = leaves(), inputs = leaves();
+  const auto fused = fused_fake_quantize(spec, fused_inputs[0], of(fused_inputs));
+  if (!fused) return;
+  const auto found = gradients(*fused, fused_inputs, gradient);
+  const auto expected =
+      gradients(fake_quantize_composed(spec, inputs[0], of(inputs)), inputs, gradient);
+  const LargestTerms largest = largest_terms(spec, x, parameters, gradient);
+  for (size_t i = 0; i < found.size(); ++i)
+    expect_near(found[i], expected[i], i < 2 ? largest.of_scale : largest.of_zero_point);
+}
+
+/// `gradient` is of one element: so sums have few terms, and their order says little.
+void compare_gradients(const QuantSpec& spec, const at::Tensor& x, double factor,
+                       const at::Tensor& gradient) {
+  const auto parameters = fused_parameters(spec, x);
+  if (!parameters) return;
+  compare_found_gradients(spec, x, gradient,
+                          largest_terms(spec, x, *parameters, gradient).of_scale);
+  const QuantParameters other{parameters->scale * factor, parameters->zero_point};
+  compare_given_gradients(spec, x, other, gradient);
+}
+
 void compare(const QuantSpec& spec, const at::Tensor& x, double factor) {
   const auto found = fused_quantize(spec, x);
   if (!found) return;
@@ -140,6 +237,14 @@ void compare(const QuantSpec& spec, const at::Tensor& x, double factor) {
   if (given) expect_same(*given, fake_quantize_composed(spec, x, other));
 }
 
+/// A gradient at one element.
+at::Tensor one_element(Choices& choices, const at::Tensor& x) {
+  const auto gradient = at::zeros_like(x);
+  const int64_t place = (choices.byte() * 256 + choices.byte()) % x.numel();
+  gradient.view(-1)[place].fill_(choices.within(1, 64) / 8.0 * (choices.flag() ? 1 : -1));
+  return gradient;
+}
+
 }  // namespace
 }  // namespace laconic
 
@@ -149,7 +254,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const double factor = choices.flag() ? 1 : choices.positive();
   try {
     laconic::check(spec);
-    laconic::compare(spec, laconic::tensor(choices), factor);
+    const auto x = laconic::tensor(choices);
+    laconic::compare(spec, x, factor);
+    laconic::compare_gradients(spec, x, factor, laconic::one_element(choices, x));
   } catch (const c10::Error&) {
   }
   return 0;
