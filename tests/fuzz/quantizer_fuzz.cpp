@@ -149,7 +149,8 @@ void expect_near(const at::Tensor& found, const at::Tensor& expected, double lar
 
 /// The largest term that gradients are the sums of: times the element, its quotient and the zero
 /// point to the element and its scale, times the scale to the zero point. Of minifloats the
-/// composed path finds the slope by a logarithm, which costs some last places.
+/// composed path finds the slope by a logarithm, and what a zero point leaves of it cancels: that
+/// costs up to 8 bits.
 struct LargestTerms {
   double of_scale, of_zero_point;
 };
@@ -159,7 +160,7 @@ LargestTerms largest_terms(const QuantSpec& spec, const at::Tensor& x,
   auto quotient = grouped(x.to(at::kDouble), spec.granularity).abs() / scale;
   if (parameters.zero_point.defined()) quotient = quotient + parameters.zero_point.abs();
   const auto size = grouped(gradient.to(at::kDouble), spec.granularity).abs();
-  const double some = std::holds_alternative<MinifloatFormat>(spec.format) ? 8 : 2;
+  const double some = std::holds_alternative<MinifloatFormat>(spec.format) ? 256 : 2;
   return {some * (size * (quotient + 1)).max().item<double>(),
           some * (size * scale).max().item<double>()};
 }
