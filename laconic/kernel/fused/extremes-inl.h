@@ -114,18 +114,40 @@ HWY_INLINE hn::Vec<Keys> keys_in_lanes(const T* HWY_RESTRICT x, int64_t count, i
   return found;
 }
 
-/// One key a run, of kRuns runs whose keys in lanes lie one after the other: by halves.
-template <class Choose, size_t kRuns>
-HWY_INLINE hn::Vec<Keys> key_of_each(const int32_t* in_lanes) {
-  const Keys d;
+/// Keys of the runs that lie in kVectors vectors one after the other, a key each: by halves.
+template <class Choose, int64_t kVectors, class VectorOf>
+HWY_INLINE hn::Vec<Keys> key_of_each(const VectorOf& vector_of, int64_t first = 0) {
 #if HWY_TARGET != HWY_SCALAR
-  if constexpr (kRuns > 1) {
-    const auto a = key_of_each<Choose, kRuns / 2>(in_lanes);
-    const auto b = key_of_each<Choose, kRuns / 2>(in_lanes + kRuns / 2 * hn::Lanes(d));
+  if constexpr (kVectors > 1) {
+    const Keys d;
+    const auto a = key_of_each<Choose, kVectors / 2>(vector_of, first);
+    const auto b = key_of_each<Choose, kVectors / 2>(vector_of, first + kVectors / 2);
     return Choose::of(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
   }
 #endif
-  return hn::Load(d, in_lanes);
+  return vector_of(first);
+}
+
+/// Chosen keys of runs of as many elements as a vector has floats. @returns of how many runs.
+template <class Key, class Choose, typename T>
+HWY_INLINE int64_t keys_of_vectors([[maybe_unused]] const T* x, [[maybe_unused]] int64_t runs,
+                                   [[maybe_unused]] int32_t* keys) {
+  int64_t done = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const Keys d;
+  const Words<T> words;
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(d));
+  constexpr int64_t kVectors = kLanes * int64_t{sizeof(T)} / 4;
+  for (; done + kLanes <= runs; done += kLanes) {
+    const auto* from = reinterpret_cast<const Word<T>*>(x + done * kLanes);
+    const auto vector_of = [&](int64_t i) HWY_ATTR {
+      const auto bits = hn::LoadU(words, from + i * static_cast<int64_t>(hn::Lanes(words)));
+      return float_keys<Choose>(Key::key(words, bits));
+    };
+    hn::Store(key_of_each<Choose, kVectors>(vector_of), d, keys + done);
+  }
+#endif
+  return done;
 }
 
 /// Chosen keys of runs into keys[0 ... runs), and up to a vector of others. Runs lie one after the
@@ -150,7 +172,10 @@ HWY_INLINE void keys_of_runs(const T* x, int64_t runs, const CountOf& count_of, 
       x += count;
     }
     auto found = hn::Load(d, rest);
-    if constexpr (kLanes > 1) found = Choose::of(found, key_of_each<Choose, kLanes>(in_lanes));
+    if constexpr (kLanes > 1) {
+      const auto vector_of = [&](int64_t i) HWY_ATTR { return hn::Load(d, in_lanes + i * kLanes); };
+      found = Choose::of(found, key_of_each<Choose, kLanes>(vector_of));
+    }
     hn::Store(found, d, keys + begin);
   }
 }

@@ -150,6 +150,45 @@ HWY_INLINE void quantize_pairs(const Run<T>& first, int64_t runs, const ScaleOf&
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+/// The scales of two runs of which a vector of `load_pair` has each a half.
+template <class O>
+HWY_INLINE RunScale<O> halves(const RunScale<O>& a, const RunScale<O>& b) {
+  const auto both = [](auto first, auto second)
+                        HWY_ATTR { return hn::ConcatUpperLower(Wide(), second, first); };
+  return {
+      both(a.scale, b.scale),
+      both(a.zero_point, b.zero_point),
+      {both(a.divisor.scale, b.divisor.scale), both(a.divisor.inverse, b.divisor.inverse), false}};
+}
+
+/// Runs of one vector each, two at a time. @returns how many.
+template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T, class ScaleOf>
+HWY_INLINE int64_t quantize_vectors(const Run<T>& first, int64_t runs, const ScaleOf& scale_of,
+                                    const Grid& grid) {
+  const Wide d;
+  const auto count = static_cast<int64_t>(2 * hn::Lanes(d));
+  const bool streams = goes_past_cache(first);
+  const T* HWY_RESTRICT x = first.x;
+  T* HWY_RESTRICT y = first.y;
+  int64_t i = 0;
+  for (; i + 2 <= runs; i += 2, x += count, y += count) {
+    RunScale<O> a = scale_of(i), b = scale_of(i + 1);
+    if constexpr (sizeof(T) == 2) a = b = halves<O>(a, b);
+    const auto value = [&](hn::Vec<Wide> of, const RunScale<O>& scale) HWY_ATTR {
+      return value_of<O, kZero>(element_of<O, kGrid, kZero>(of, scale, grid), scale);
+    };
+    const auto pair = load_pair(d, x);
+    if (first.ahead > 0) {
+      hwy::Prefetch(x + first.ahead);
+      if constexpr (sizeof(T) == 4) hwy::Prefetch(x + first.ahead + count / 2);
+    }
+    store_pair<kAs>(d, Pair<Wide>{value(pair.first, a), value(pair.second, b)}, y, streams);
+  }
+  return i;
+}
+#endif
+
 /// The last elements of a run, fewer than a vector.
 template <GridKind kGrid, bool kZero, typename T>
 void quantize_rest(const Run<T>& run, float scale, float zero_point, const ElementGrid& elements) {
@@ -181,12 +220,18 @@ HWY_INLINE void quantize_by(const FusedJob& job, const Together& all, const Batc
     const auto scale = O::set(all.scale[i]);
     return RunScale<O>{scale, O::set(all.zero_point[i]), {scale, O::set(all.inverse[i]), false}};
   };
+  int64_t done = 0;
+#if HWY_TARGET != HWY_SCALAR
   if constexpr (hn::MaxLanes(Wide()) > 1) {
     run.count = 2 * lanes;
     if (job.runs.group == run.count && job.runs.length % job.runs.group == 0)
       return quantize_pairs<O, kGrid, kZero, kAs>(run, batch.count, scale_of, grid);
+    if (job.runs.group == lanes && job.runs.length % lanes == 0)
+      done = quantize_vectors<O, kGrid, kZero, kAs>(run, batch.count, scale_of, grid);
+    run.x += done * lanes, run.y += done * lanes;
   }
-  for (int64_t i = 0; i < batch.count; ++i) {
+#endif
+  for (int64_t i = done; i < batch.count; ++i) {
     run.count = count_of(i);
     quantize_run<O, kGrid, kZero, kAs>(run, scale_of(i), grid);
     if (run.count % lanes != 0)
@@ -219,15 +264,27 @@ HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batc
                                                                                    count_of);
 }
 
+/// Keys of runs of `count_of` elements into `keys`.
+template <class Key, class Choose, typename T, class CountOf>
+HWY_INLINE void keys_of(const FusedJob& job, const T* x, int64_t runs, const CountOf& count_of,
+                        int32_t* keys) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  int64_t done = 0;
+  if (job.runs.group == lanes && job.runs.length % lanes == 0)
+    done = keys_of_vectors<Key, Choose>(x, runs, keys);
+  keys_of_runs<Key, Choose>(
+      x + done * lanes, runs - done, [&](int64_t i) { return count_of(done + i); }, keys + done);
+}
+
 /// Keys of runs into `all`.
 template <typename T, class CountOf>
 HWY_INLINE void keys_together(const FusedJob& job, Together& all, const Batch& batch,
                               const CountOf& count_of) {
   const auto* x = static_cast<const T*>(job.x) + batch.begin;
   if (job.rule.statistic == RangeStatistic::kAbsMax)
-    return keys_of_runs<Magnitude, Largest>(x, batch.count, count_of, all.magnitude);
-  keys_of_runs<Order, Smallest>(x, batch.count, count_of, all.low);
-  keys_of_runs<Order, Largest>(x, batch.count, count_of, all.high);
+    return keys_of<Magnitude, Largest>(job, x, batch.count, count_of, all.magnitude);
+  keys_of<Order, Smallest>(job, x, batch.count, count_of, all.low);
+  keys_of<Order, Largest>(job, x, batch.count, count_of, all.high);
 }
 
 /// Finds the numbers of runs of `count_of` elements and quantizes with them.
