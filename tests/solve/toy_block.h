@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "laconic/quant/quantizer/block_formats.h"
 #include "laconic/solve/solve.h"
 #include "tests/solve/problems.h"
 
@@ -73,6 +74,14 @@ inline QuantSpec asymmetric(int64_t bits) {
 inline std::vector<QuantSpec> some_specs() {
   return {int_spec(2, PerGroup{.axis = 1, .group_size = 16}), int_spec(3, PerChannel{0}),
           int_spec(4, PerTensor{}), asymmetric(2), asymmetric(3)};
+}
+
+/// Four bits that are no integers, under scales of every kind: a power of two for each group, e4m3,
+/// any float; and a minifloat of eight.
+inline std::vector<QuantSpec> float_specs() {
+  return {mx(e2m1(), BlockScale::kFloor), nvfp4(),
+          int_spec(4, PerGroup{.axis = 1, .group_size = 16}).let(Format(nf4())),
+          int_spec(8, PerChannel{0}).let(Format(e4m3()))};
 }
 
 }  // namespace laconic::testing

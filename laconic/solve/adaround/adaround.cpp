@@ -28,6 +28,7 @@ nlohmann::json default_options() {
   // The Hessian is of all windows: none is drawn.
   options.erase("batch");
   options.erase("seed");
+  options.erase("fisher");
   return options;
 }
 

@@ -9,7 +9,7 @@ namespace laconic::adaround {
 
 /// Rounds each weight down or up such that the layer's output, x (W - Q)^T, has the least error.
 /// Paper: Nagel et al. 2020, arXiv:2004.10568.
-/// @throws c10::ValueError naming the layer for codes that are no integers, NaN or infinity.
+/// @throws c10::ValueError naming the layer for NaN or infinity; as check_learnable.
 LayerSolution solve(const LayerProblem& problem, const learned_rounding::SoftOptions& options);
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options);

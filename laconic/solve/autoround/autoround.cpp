@@ -21,6 +21,7 @@ AutoRoundOptions parse_options(const nlohmann::json& options) {
   parsed.rate = number_option(kName, all, "rate", 0, 1);
   parsed.clip_rate = number_option(kName, all, "clip_rate", 0, 1);
   parsed.learns_clip = boolean_option(kName, all, "learn_clip");
+  parsed.has_fisher = boolean_option(kName, all, "fisher");
   return parsed;
 }
 
@@ -71,7 +72,8 @@ nlohmann::json default_options() {
   const AutoRoundOptions defaults;
   return {{"steps", defaults.loop.steps},    {"batch", defaults.loop.batch},
           {"seed", defaults.loop.seed},      {"rate", defaults.rate},
-          {"clip_rate", defaults.clip_rate}, {"learn_clip", defaults.learns_clip}};
+          {"clip_rate", defaults.clip_rate}, {"learn_clip", defaults.learns_clip},
+          {"fisher", defaults.has_fisher}};
 }
 
 }  // namespace laconic::autoround

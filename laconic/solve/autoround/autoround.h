@@ -12,11 +12,12 @@ struct AutoRoundOptions {
   double rate = 0;          ///< of the first step, in codes; 0: 1 / steps
   double clip_rate = 0;     ///< of the factors of the range; 0: as `rate`
   bool learns_clip = true;  ///< the range, too, where the spec's scale has a statistic
+  bool has_fisher = false;  ///< the block's loss has Fisher weights: given with it
 };
 
 /// Rounding and range of all layers of a block by signed gradient descent on the block's error.
 /// With 0 steps it is rounding to nearest. Paper: Cheng et al. 2023, arXiv:2309.05516.
-/// @throws c10::ValueError naming the layer for codes that are no integers, NaN or infinity.
+/// @throws c10::ValueError naming the layer for NaN or infinity; as check_learnable.
 std::vector<LayerSolution> solve_block(const BlockProblem& problem,
                                        const AutoRoundOptions& options);
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "laconic/solve/learned/neighbours.h"
 #include "laconic/solve/problem.h"
 
 namespace laconic::autoround {
@@ -47,29 +48,44 @@ void Offsets::find_parameters() {
   parameters_ = parameters_of_range(problem_.spec, range, shape);
 }
 
-/// [out, in]
-at::Tensor Offsets::moved() const {
+/// w + V steps as `grouped` lays it out; a step leads from one element to the next.
+at::Tensor Offsets::moved() {
+  const at::Tensor& scale = parameters_.scale;
   const at::Tensor view = grouped(problem_.weight, problem_.spec.granularity);
-  return ungrouped(view.addcmul(offset_, parameters_.scale), problem_.weight.sizes(),
-                   problem_.spec.granularity);
+  if (std::holds_alternative<IntFormat>(problem_.spec.format)) return view.addcmul(offset_, scale);
+  at::Tensor real = view / scale;
+  if (parameters_.zero_point.defined()) real = real + parameters_.zero_point;
+  const auto [low, high] = learned_rounding::neighbours(problem_.spec.format, real);
+  is_inside_ = real.ge(low).logical_and_(real.le(high));
+  // Not beyond the neighbours: behind them steps may be smaller.
+  const at::Tensor wanted = real.addcmul(offset_, high - low).clamp(low, high);
+  return view.addcmul(wanted.sub_(real), scale);
+}
+
+at::Tensor Offsets::moved_weight() {
+  return ungrouped(moved(), problem_.weight.sizes(), problem_.spec.granularity);
 }
 
 at::Tensor Offsets::weight() {
-  const at::Tensor real = moved();
+  const at::Tensor real = moved_weight();
   const at::Tensor quantized = fake_quantize(problem_.spec, real, parameters_);
-  real_ = grouped(real, problem_.spec.granularity);
   quantized_ = grouped(quantized, problem_.spec.granularity);
+  if (std::holds_alternative<IntFormat>(problem_.spec.format)) {
+    // Not clamped: the code is the nearest one. Half a code more is that of no clamp, a tie.
+    const at::Tensor limit = parameters_.scale.abs().mul_(0.5001);
+    is_inside_ = (grouped(real, problem_.spec.granularity) - quantized_).abs_().le(limit);
+  }
   return quantized;
 }
 
 void Offsets::step(const at::Tensor& gradient, int64_t step) {
   if (!gradient.defined()) return;
   const at::Tensor view = grouped(gradient.to(at::kFloat), problem_.spec.granularity);
-  // Not clamped: the code is the nearest one. Half a code more is that of no clamp, a tie.
-  const at::Tensor limit = parameters_.scale * 0.5001;
-  const at::Tensor inside = view * (real_ - quantized_).abs_().le(limit);
+  const at::Tensor inside = view * is_inside_;
   if (has_range_ && rates_.learns_clip) step_factors(view, inside, rates_.clip.at(step));
-  offset_.sub_(inside.sign_(), rates_.offset.at(step)).clamp_(-0.5, 0.5);
+  // dQ/dV is a step, which has the sign of the scale.
+  const at::Tensor direction = (inside * parameters_.scale).sign_();
+  offset_.sub_(direction, rates_.offset.at(step)).clamp_(-0.5, 0.5);
   find_parameters();
 }
 
@@ -112,7 +128,8 @@ void Offsets::restore(const std::vector<at::Tensor>& state) {
 }
 
 LayerSolution Offsets::solution() {
-  return {.codes = quantize_codes(problem_.spec, moved(), parameters_), .parameters = parameters_};
+  return {.codes = quantize_codes(problem_.spec, moved_weight(), parameters_),
+          .parameters = parameters_};
 }
 
 }  // namespace laconic::autoround

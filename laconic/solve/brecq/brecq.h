@@ -9,7 +9,7 @@ namespace laconic::brecq {
 
 /// AdaRound's variables of all layers of a block, learned on the block's output. A layer outside of
 /// blocks is solved as by adaround. Paper: Li et al. 2021, arXiv:2102.05426.
-/// @throws c10::ValueError naming the layer for codes that are no integers, NaN or infinity.
+/// @throws c10::ValueError naming the layer for NaN or infinity; as check_learnable.
 std::vector<LayerSolution> solve_block(const BlockProblem& problem,
                                        const learned_rounding::SoftOptions& options);
 

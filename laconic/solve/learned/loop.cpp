@@ -174,9 +174,11 @@ std::vector<int64_t> draw_windows(int64_t windows, int64_t count, uint64_t seed,
 
 void check_learnable(const char* solver, const LayerProblem& problem) {
   check_problem(solver, problem);
-  TORCH_CHECK_VALUE(std::holds_alternative<IntFormat>(problem.spec.format), "[", solver, "] layer ",
-                    problem.name, ": expected integer codes, got ", to_string(problem.spec),
-                    ". Choose gptq for other formats.");
+  const auto* ternary = std::get_if<TernaryFormat>(&problem.spec.format);
+  TORCH_CHECK_VALUE(ternary == nullptr || ternary->threshold == 0.5, "[", solver, "] layer ",
+                    problem.name, ": expected elements that are the nearest ones, got ",
+                    to_string(problem.spec),
+                    ". Set ternary_threshold to 0.5, or choose nearest or gptq.");
 }
 
 BlockProblem problem_of_layer(const LayerProblem& layer) {

@@ -27,7 +27,8 @@ std::vector<LayerSolution> learn(const char* solver, const BlockProblem& problem
 /// `count` of `windows` numbers, rising; all of them when there are no more.
 std::vector<int64_t> draw_windows(int64_t windows, int64_t count, uint64_t seed, int64_t step);
 
-/// @throws c10::ValueError unless the codes are integers; and as check_problem.
+/// @throws c10::ValueError for a format that does not take the nearest element; and as
+/// check_problem.
 void check_learnable(const char* solver, const LayerProblem& problem);
 
 /// A layer by itself as a problem of one window: the error of its output by its Hessian.

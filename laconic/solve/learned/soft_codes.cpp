@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "laconic/quant/rounding/learned.h"
+#include "laconic/solve/learned/neighbours.h"
 #include "laconic/solve/problem.h"
 
 namespace laconic::learned_rounding {
@@ -16,25 +17,27 @@ SoftCodes::SoftCodes(const LayerProblem& problem, const Rules& rules)
     : problem_(problem), rules_(rules), parameters_(problem_parameters(problem, problem.weight)) {
   at::Tensor code = grouped(problem.weight, problem.spec.granularity) / parameters_.scale;
   if (parameters_.zero_point.defined()) code = code + parameters_.zero_point;
-  const auto range = code_range(problem.spec.format);
-  low_ = static_cast<double>(range.q_min);
-  high_ = static_cast<double>(range.q_max);
-  below_ = code.floor();
-  logit_ = first_value(LearnedHardSigmoid{}, code);
+  const auto [low, high] = neighbours(problem.spec.format, code);
+  low_ = low;
+  width_ = high - low;
+  // As the fraction of a code; 0 where there is one element only.
+  constexpr double kBelowOne = 1 - 0x1p-24;
+  const at::Tensor fraction = (code - low).div_(width_.clamp_min(1e-30)).clamp_(0, kBelowOne);
+  logit_ = first_value(LearnedHardSigmoid{}, fraction);
 }
 
 at::Tensor SoftCodes::share() const {
   return logit_.sigmoid().mul_(kStretch).add_(LearnedHardSigmoid{}.stretch_low).clamp_(0, 1);
 }
 
-/// [out, in] of codes that are laid out.
-at::Tensor SoftCodes::value_of(const at::Tensor& code) const {
-  at::Tensor clamped = code.clamp(low_, high_);
-  if (parameters_.zero_point.defined()) clamped = clamped - parameters_.zero_point;
-  return ungrouped(clamped * parameters_.scale, problem_.weight.sizes(), problem_.spec.granularity);
+/// [out, in] with shares that are laid out.
+at::Tensor SoftCodes::value_of(const at::Tensor& share) const {
+  at::Tensor element = low_.addcmul(share, width_);
+  if (parameters_.zero_point.defined()) element = element - parameters_.zero_point;
+  return ungrouped(element * parameters_.scale, problem_.weight.sizes(), problem_.spec.granularity);
 }
 
-at::Tensor SoftCodes::weight() { return value_of(below_ + share()); }
+at::Tensor SoftCodes::weight() { return value_of(share()); }
 
 void SoftCodes::step(const at::Tensor& gradient, int64_t step) {
   const at::Tensor h = share();
@@ -43,10 +46,8 @@ void SoftCodes::step(const at::Tensor& gradient, int64_t step) {
   const at::Tensor slope = sigmoid * (1 - sigmoid) * kStretch * h.gt(0).logical_and_(h.lt(1));
   at::Tensor by_share = h.new_zeros(h.sizes());
   if (gradient.defined()) {
-    const at::Tensor code = below_ + h;
-    const at::Tensor inside = code.ge(low_).logical_and_(code.le(high_));
     by_share =
-        grouped(gradient.to(at::kFloat), problem_.spec.granularity) * parameters_.scale * inside;
+        grouped(gradient.to(at::kFloat), problem_.spec.granularity) * parameters_.scale * width_;
   }
   if (step >= static_cast<int64_t>(rules_.beta.warmup * static_cast<double>(rules_.beta.steps))) {
     const double beta = rules_.beta.at(step);
@@ -63,7 +64,7 @@ void SoftCodes::restore(const std::vector<at::Tensor>& state) { logit_ = state.a
 
 LayerSolution SoftCodes::solution() {
   // Whole codes of the quantizer's own range, as it finds them for the values that they stand for.
-  const at::Tensor value = value_of(below_ + share().gt(0.5));
+  const at::Tensor value = value_of(share().gt(0.5).to(at::kFloat));
   return {.codes = quantize_codes(problem_.spec, value, parameters_), .parameters = parameters_};
 }
 

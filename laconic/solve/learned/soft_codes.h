@@ -8,7 +8,8 @@ namespace laconic::learned_rounding {
 
 /// A weight each of whose codes is the one below or the one above, with a soft share h(v) of the
 /// step between while it is learned:
-///   Q = s (clamp(floor(w / s + z) + h(v)) - z),  h(v) = clamp(1.2 sigmoid(v) - 0.1, 0, 1).
+///   Q = s (low + h(v) (high - low) - z),  h(v) = clamp(1.2 sigmoid(v) - 0.1, 0, 1),
+/// low and high the elements around w / s + z (neighbours.h), which for integers are codes.
 /// A penalty, mean(1 - |2 h - 1|^beta), drives h to 0 or 1; beta falls, so that first those shares
 /// are driven that are nearly there. Solved: h > 0.5. Paper: Nagel et al. 2020, arXiv:2004.10568.
 class SoftCodes : public Variable {
@@ -28,13 +29,13 @@ class SoftCodes : public Variable {
 
  private:
   at::Tensor share() const;
-  at::Tensor value_of(const at::Tensor& code) const;
+  at::Tensor value_of(const at::Tensor& share) const;
 
   const LayerProblem& problem_;
   Rules rules_;
   QuantParameters parameters_;
-  at::Tensor below_, logit_;  ///< floor(w / s + z) and v, as `grouped` lays the weight out
-  double low_, high_;         ///< codes
+  // As `grouped` lays the weight out: the element below, how far it is to the one above, and v.
+  at::Tensor low_, width_, logit_;
   optimize::Adam adam_;
 };
 

@@ -21,6 +21,7 @@ SoftOptions parse_soft_options(const char* solver, const nlohmann::json& options
   if (all.contains("batch")) parsed.loop.batch = integer_option(solver, all, "batch", 1, 1'000'000);
   if (all.contains("seed"))
     parsed.loop.seed = static_cast<uint64_t>(integer_option(solver, all, "seed", 0, INT64_MAX));
+  if (all.contains("fisher")) parsed.has_fisher = boolean_option(solver, all, "fisher");
   parsed.rate = number_option(solver, all, "rate", 0, 10);
   parsed.penalty = number_option(solver, all, "penalty", 0, 1e6);
   parsed.warmup = number_option(solver, all, "warmup", 0, 0.99);
@@ -30,10 +31,11 @@ SoftOptions parse_soft_options(const char* solver, const nlohmann::json& options
 }
 
 nlohmann::json to_json(const SoftOptions& options) {
-  return {{"steps", options.loop.steps},      {"batch", options.loop.batch},
-          {"seed", options.loop.seed},        {"rate", options.rate},
-          {"penalty", options.penalty},       {"warmup", options.warmup},
-          {"beta_start", options.beta_start}, {"beta_end", options.beta_end}};
+  return {{"steps", options.loop.steps},  {"batch", options.loop.batch},
+          {"seed", options.loop.seed},    {"rate", options.rate},
+          {"fisher", options.has_fisher}, {"penalty", options.penalty},
+          {"warmup", options.warmup},     {"beta_start", options.beta_start},
+          {"beta_end", options.beta_end}};
 }
 
 std::vector<LayerSolution> solve_soft(const char* solver, const BlockProblem& problem,

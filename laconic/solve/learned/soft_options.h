@@ -10,6 +10,7 @@ namespace laconic::learned_rounding {
 /// Options of the solvers that learn whether a weight is rounded down or up (soft_codes.h).
 struct SoftOptions {
   LoopOptions loop = {};
+  bool has_fisher = false;               ///< the block's loss has Fisher weights: given with it
   double rate = 0.01;                    ///< of Adam
   double penalty = 1;                    ///< of shares between, beside the relative loss
   double warmup = 0.2;                   ///< share of the steps without penalty
