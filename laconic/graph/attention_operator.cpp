@@ -80,6 +80,19 @@ at::Tensor attention_kernel(const at::Tensor& q, const at::Tensor& k, const at::
                                           is_causal, scale);
 }
 
+at::Tensor attention_shares_kernel(const at::Tensor& q, const at::Tensor& k, double scale,
+                                   std::optional<int64_t> window, std::optional<double> softcap) {
+  check_attention(q, k, window, softcap);
+  return shares_of(scores(q, k, scale, softcap), sight(q, k, window));
+}
+
+at::Tensor attend_kernel(const at::Tensor& shares, const at::Tensor& v) {
+  TORCH_CHECK_VALUE(shares.dim() == 4 && v.dim() == 4 && shares.size(3) == v.size(2),
+                    "[attend] expected a share of each value, got ", shares.sizes(), " and ",
+                    v.sizes(), ".");
+  return shares.matmul(spread_heads(v, shares));
+}
+
 }  // namespace
 
 void define_attention(torch::Library& library) {
@@ -91,12 +104,28 @@ void define_attention(torch::Library& library) {
       "attention_recent(Tensor q, Tensor k, Tensor v, Tensor k_recent, Tensor v_recent, int "
       "recent, float scale, int? window, float? softcap) -> Tensor",
       attention_recent_kernel);
+  library.def(
+      "attention_shares(Tensor q, Tensor k, float scale, int? window, float? softcap) -> Tensor",
+      attention_shares_kernel);
+  library.def("attend(Tensor shares, Tensor v) -> Tensor", attend_kernel);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                      std::optional<int64_t> window, std::optional<double> softcap) {
   static const auto op = find_operator<decltype(attention_kernel)>("laconic::attention");
   return op.call(q, k, v, scale, window, softcap);
+}
+
+at::Tensor attention_shares(const at::Tensor& q, const at::Tensor& k, double scale,
+                            std::optional<int64_t> window, std::optional<double> softcap) {
+  static const auto op =
+      find_operator<decltype(attention_shares_kernel)>("laconic::attention_shares");
+  return op.call(q, k, scale, window, softcap);
+}
+
+at::Tensor attend(const at::Tensor& shares, const at::Tensor& v) {
+  static const auto op = find_operator<decltype(attend_kernel)>("laconic::attend");
+  return op.call(shares, v);
 }
 
 at::Tensor attention_recent(const at::Tensor& q, const RecentAttention& o) {

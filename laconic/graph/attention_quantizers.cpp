@@ -46,6 +46,27 @@ Insertion quantizers_before(Graph& graph, const Node& node, const AttentionQuant
   return insertion;
 }
 
+/// attention(q, k, v, scale, window, softcap) -> attend(Q(attention_shares(q, k, ...)), v).
+/// @param insertion  what stands before the call already.
+void quantize_shares(Graph& graph, Node& node, const QuantSpec& spec, Insertion& insertion) {
+  const auto argument = [&](size_t place) -> Argument {
+    const auto quantized = insertion.redirect.find(place);
+    return quantized == insertion.redirect.end() ? node.arguments[place] : quantized->second;
+  };
+  const auto last = [&] { return Value{-static_cast<NodeId>(insertion.nodes.size()), 0}; };
+  insertion.nodes.push_back({NodeKind::kCall,
+                             "laconic::attention_shares",
+                             node.module,
+                             {argument(kQueries), argument(kKeys), node.arguments[3],
+                              node.arguments[4], node.arguments[5]}});
+  const std::string name = node.module + ".probabilities";
+  graph.quantizers.emplace(name, Quantizer{spec, std::nullopt});
+  insertion.nodes.push_back({NodeKind::kQuantize, name, node.module, {last()}});
+  node.target = "laconic::attend";
+  node.arguments = {last(), argument(kValues)};
+  insertion.redirect.clear();
+}
+
 }  // namespace
 
 std::vector<std::string> attention_modules(const Graph& graph) {
@@ -68,8 +89,12 @@ Graph place_attention_quantizers(const Graph& graph,
     Node& node = with.nodes[static_cast<size_t>(id)];
     const auto found = is_attention(node) ? quantizers.find(node.module) : quantizers.end();
     if (found == quantizers.end()) continue;
-    insertions[id] = quantizers_before(with, node, found->second);
-    if (found->second.residual > 0) see_recent_in_float(node, found->second.residual);
+    const AttentionQuantizers& own = found->second;
+    TORCH_CHECK_VALUE(!own.probabilities || own.residual == 0, "[attention] ", node.module,
+                      ": expected quantized probabilities or a residual, got both. Leave one out.");
+    insertions[id] = quantizers_before(with, node, own);
+    if (own.residual > 0) see_recent_in_float(node, own.residual);
+    if (own.probabilities) quantize_shares(with, node, *own.probabilities, insertions[id]);
   }
   return insert_before(with, insertions);
 }

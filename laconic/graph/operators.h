@@ -50,6 +50,13 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      std::optional<int64_t> window = std::nullopt,
                      std::optional<double> softcap = std::nullopt);
 
+/// The two halves of `attention`, for what is done with the shares between: softmax(scale * q k^T),
+/// [batch, heads, length, total], 0 where a query sees nothing; and shares v.
+at::Tensor attention_shares(const at::Tensor& q, const at::Tensor& k, double scale,
+                            std::optional<int64_t> window = std::nullopt,
+                            std::optional<double> softcap = std::nullopt);
+at::Tensor attend(const at::Tensor& shares, const at::Tensor& v);
+
 /// `attention` whose keys and values are quantized but for the nearest ones: a query sees itself
 /// and the recent - 1 positions before it as `k_recent`, `v_recent`, the others as `k`, `v` (a
 /// residual window: Liu et al. 2024, arXiv:2402.02750).

@@ -23,6 +23,9 @@ using graph::Value;
 /// attention(q, k, v, scale, window, softcap).
 constexpr const char* kAttention = "laconic::attention";
 constexpr const char* kAttentionRecent = "laconic::attention_recent";
+/// attention_shares(q, k, scale, window, softcap) and attend(shares, v).
+constexpr const char* kShares = "laconic::attention_shares";
+constexpr const char* kAttend = "laconic::attend";
 
 bool is_call(const Node& node, const std::set<std::string>& targets) {
   return node.kind == NodeKind::kCall && targets.contains(node.target);
@@ -54,6 +57,13 @@ void check_tokens(const QuantSpec& spec, const std::string& where) {
                     to_string(spec), ".");
 }
 
+/// How keys or values are kept that `node` reads as `argument`.
+CachedKind take_kind(Graph& graph, Node& node, size_t argument, int64_t residual = 0) {
+  CachedKind kind{take_quantizer(graph, node, argument), residual};
+  if (kind.spec) check_tokens(*kind.spec, node.module);
+  return kind;
+}
+
 int64_t constant_int(const Node& node, size_t argument) {
   return std::get<c10::IValue>(node.arguments.at(argument).data).toInt();
 }
@@ -71,29 +81,32 @@ CachedDecoder::CachedDecoder(const Graph& given,
                              std::shared_ptr<const graph::Parameters> parameters)
     : parameters_(std::move(parameters)) {
   Graph graph = given;
-  std::map<std::string, std::pair<CachedKind, CachedKind>> kinds;  // by module
+  std::map<std::string, CachedKind> keys, values;  // by module
+  const auto put = [](auto& kinds, const Node& node, CachedKind kind) {
+    TORCH_CHECK_VALUE(kinds.emplace(node.module, std::move(kind)).second, "[decode] ", node.module,
+                      ": expected one attention in a module, got two.");
+  };
   for (Node& node : graph.nodes) {
     TORCH_CHECK_VALUE(
         node.target != "aten::scaled_dot_product_attention", "[decode] ", node.module,
         ": expected laconic::attention, got ", node.target,
         ": what it masks is not known. Write the model with laconic::graph::attention.");
+    if (is_call(node, {kShares})) put(keys, node, take_kind(graph, node, 1));
+    if (is_call(node, {kAttend})) put(values, node, take_kind(graph, node, 1));
     if (!is_call(node, {kAttention, kAttentionRecent})) continue;
     const int64_t residual = node.target == kAttentionRecent ? constant_int(node, 5) : 0;
-    CachedKind keys{take_quantizer(graph, node, 1), residual};
-    CachedKind values{take_quantizer(graph, node, 2), residual};
-    for (const auto& kind : {keys, values})
-      if (kind.spec) check_tokens(*kind.spec, node.module);
-    TORCH_CHECK_VALUE(kinds.emplace(node.module, std::pair(keys, values)).second, "[decode] ",
-                      node.module, ": expected one attention in a module, got two.");
+    put(keys, node, take_kind(graph, node, 1, residual));
+    put(values, node, take_kind(graph, node, 2, residual));
   }
-  TORCH_CHECK_VALUE(!kinds.empty(),
+  TORCH_CHECK_VALUE(!keys.empty() && keys.size() == values.size(),
                     "[decode] the graph has no attention: expected laconic::attention calls.");
   graph = graph::remove_unused(graph);
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Node& node = graph.at(id);
-    if (is_call(node, {kAttention, kAttentionRecent})) {
-      const auto& [keys, values] = kinds.at(node.module);
-      attentions_.push_back({id, keys, values});
+    if (is_call(node, {kAttention, kAttentionRecent, kShares})) {
+      attentions_.push_back({id, -1, keys.at(node.module), values.at(node.module)});
+    } else if (is_call(node, {kAttend})) {
+      attentions_.back().attend = id;
     } else if (is_call(node, {"laconic::rope", "laconic::rope_by_length", "laconic::rope_dynamic",
                               "laconic::positions"})) {
       moving_.push_back(id);
@@ -127,6 +140,8 @@ struct Decoding::State {
   }
 
   at::Tensor attend(Cache& cache, const Node& node, torch::jit::Stack& arguments);
+  void put_instead(Cache& cache, const CachedDecoder::Attention& attention,
+                   std::map<NodeId, graph::NodeFunction>& instead);
   at::Tensor run(const at::Tensor& input, int64_t past);
 
   const CachedDecoder& decoder;
@@ -165,15 +180,36 @@ at::Tensor Decoding::State::attend(Cache& cache, const Node& node, torch::jit::S
   return mixed;
 }
 
+/// Attention in two halves: keys for the shares, values behind them.
+void Decoding::State::put_instead(Cache& cache, const CachedDecoder::Attention& attention,
+                                  std::map<NodeId, graph::NodeFunction>& instead) {
+  const Graph& graph = decoder.runner_->graph();
+  const Node& shares = graph.at(attention.node);
+  if (attention.attend < 0) {
+    instead[attention.node] = [this, &cache, &shares](torch::jit::Stack& arguments) {
+      return attend(cache, shares, arguments);
+    };
+    return;
+  }
+  const auto window = std::get<c10::IValue>(shares.arguments.at(3).data).toOptional<int64_t>();
+  const auto half = [window](CachedTensor& cached, const Node& node) {
+    return [&cached, &node, window](torch::jit::Stack& arguments) {
+      cached.append(arguments[1].toTensor());
+      arguments[1] = cached.quantized();
+      const at::Tensor result = call(node, arguments);
+      if (window) cached.keep_last(*window - 1);
+      return result;
+    };
+  };
+  instead[attention.node] = half(cache.keys, shares);
+  instead[attention.attend] = half(cache.values, graph.at(attention.attend));
+}
+
 at::Tensor Decoding::State::run(const at::Tensor& input, int64_t past) {
   const Graph& graph = decoder.runner_->graph();
   std::map<NodeId, graph::NodeFunction> instead;
-  for (size_t i = 0; i < caches.size(); ++i) {
-    const Node& node = graph.at(decoder.attentions_[i].node);
-    instead[decoder.attentions_[i].node] = [this, i, &node](torch::jit::Stack& arguments) {
-      return attend(caches[i], node, arguments);
-    };
-  }
+  for (size_t i = 0; i < caches.size(); ++i)
+    put_instead(caches[i], decoder.attentions_[i], instead);
   for (const NodeId id : decoder.moving_) {
     const Node& node = graph.at(id);
     instead[id] = [past, &node](torch::jit::Stack& arguments) {

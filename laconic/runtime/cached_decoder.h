@@ -15,7 +15,8 @@
 namespace laconic {
 
 /// A language model's graph prepared for decoding with a cache of keys and values. Its attention
-/// calls (laconic::attention, laconic::attention_recent), ropes and positions are found in the
+/// calls (laconic::attention, laconic::attention_recent, laconic::attention_shares with
+/// laconic::attend), ropes and positions are found in the
 /// graph. Keys and values that the graph quantizes are kept as codes. Holds no text; any number of
 /// `Decoding`s share it.
 class CachedDecoder {
@@ -28,7 +29,8 @@ class CachedDecoder {
  private:
   friend class Decoding;
   struct Attention {
-    graph::NodeId node = -1;
+    graph::NodeId node = -1;    ///< that reads the keys
+    graph::NodeId attend = -1;  ///< that reads the values; -1: the same
     CachedKind keys, values;
   };
   /// Whether what is cached for `past` positions is not what `total` positions would give: ropes

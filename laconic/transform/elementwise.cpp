@@ -97,7 +97,29 @@ class RegionFinder {
   std::map<NodeId, LinearLayer> layers_;
 };
 
+/// A parameter with `more` slices along `dim`.
+void put_longer(const FloatNetwork& network, const std::string& name, int64_t dim, int64_t more,
+                const Lengthen& longer, Changes& changes) {
+  auto description = network.parameters->describe(name);
+  description.shape.at(static_cast<size_t>(dim)) += more;
+  changes[name] = {{name},
+                   [=](const graph::Parameters& below) { return longer(below.get(name), dim); },
+                   description};
+}
+
 }  // namespace
+
+void lengthen(const FloatNetwork& network, const ElementwiseRegion& region, int64_t more,
+              const Lengthen& rows, const Lengthen& columns, Changes& changes) {
+  const ParameterReaders readers(network.graph);
+  for (const LinearLayer& writer : region.writers) {
+    put_longer(network, writer.weight_name, writer.transposed ? 1 : 0, more, rows, changes);
+    const Bias bias = readers.bias_of(writer);
+    if (!bias.name.empty()) put_longer(network, bias.name, 0, more, rows, changes);
+  }
+  put_longer(network, region.reader.weight_name, region.reader.transposed ? 0 : 1, more, columns,
+             changes);
+}
 
 std::vector<ElementwiseRegion> find_elementwise_regions(const FloatNetwork& network) {
   return RegionFinder(network).find();

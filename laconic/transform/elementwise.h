@@ -18,4 +18,11 @@ struct ElementwiseRegion {
 /// In the order of their readers.
 std::vector<ElementwiseRegion> find_elementwise_regions(const FloatNetwork& network);
 
+/// A stored tensor with more slices along `dim` at the end.
+using Lengthen = std::function<at::Tensor(const at::Tensor& stored, int64_t dim)>;
+
+/// Gives a region `more` features: rows (and biases) of its writers, columns of its reader.
+void lengthen(const FloatNetwork& network, const ElementwiseRegion& region, int64_t more,
+              const Lengthen& rows, const Lengthen& columns, Changes& changes);
+
 }  // namespace laconic::transform

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "laconic/graph/rewrite.h"
+#include "laconic/model/network.h"
 
 namespace laconic::transform {
 namespace {
@@ -44,6 +44,16 @@ class ChangedParameters : public graph::Parameters {
   std::shared_ptr<const graph::Parameters> below_;
   Changes changes_;
 };
+
+/// None for a configuration that its architecture refuses.
+std::vector<model::ParameterShape> parameters_of(const nlohmann::json& json) {
+  try {
+    const model::Config config(json, "config.json");
+    return model::Network(config, model::find_architecture(config)).parameters();
+  } catch (const c10::Error&) {
+    return {};
+  }
+}
 
 /// The node whose argument is the weight parameter: the transposition, or the layer itself.
 NodeId weight_reader(const Graph& graph, const LinearLayer& layer) {
@@ -101,6 +111,37 @@ bool ParameterReaders::has_own_weight(const LinearLayer& layer) const {
   const auto& readers = of(layer.weight_name);
   if (readers.size() != 1) return false;
   return !layer.transposed || users_.at(static_cast<size_t>(readers.front())).size() == 1;
+}
+
+std::string insert_bias(FloatNetwork& network, const LinearLayer& layer,
+                        std::map<NodeId, graph::Insertion>& insertions) {
+  const std::string name = layer.name + ".bias";
+  TORCH_CHECK_VALUE(!network.parameters->has(name), "[transform] layer ", layer.name,
+                    ": needs a bias, but ", name, " is another tensor. Rename it.");
+  auto& arguments = network.graph.nodes.at(static_cast<size_t>(layer.node)).arguments;
+  if (arguments.size() < 3) arguments.resize(3);
+  graph::Insertion& insertion = insertions[layer.node];
+  insertion.nodes.push_back({NodeKind::kParameter, name, layer.name, {}});
+  insertion.redirect[2] = Value{-1, 0};
+  return name;
+}
+
+bool put_in_config(FloatNetwork& network, const nlohmann::json& fields) {
+  if (!network.config.is_object() || !network.graph_changes.empty()) return false;
+  nlohmann::json changed = network.config;
+  changed.update(fields);
+  if (network.untied) changed["tie_word_embeddings"] = false;
+  std::set<std::string> described;
+  for (const auto& parameter : parameters_of(changed)) {
+    const bool is_same = network.parameters->has(parameter.name) &&
+                         network.parameters->describe(parameter.name).shape == parameter.shape;
+    if (!is_same) return false;
+    described.insert(parameter.name);
+  }
+  for (const graph::Node& node : network.graph.nodes)
+    if (node.kind == NodeKind::kParameter && !described.contains(node.target)) return false;
+  network.config = std::move(changed);
+  return true;
 }
 
 void redirect_after(Graph& graph, const Value& from, const Value& to) {

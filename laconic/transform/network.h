@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "laconic/graph/graph.h"
 #include "laconic/graph/match.h"
 #include "laconic/graph/parameters.h"
+#include "laconic/graph/rewrite.h"
 
 namespace laconic::transform {
 
@@ -34,7 +36,12 @@ struct FloatNetwork {
       {};                         ///< transforms after which a file must hold the graph
   bool untied = false;            ///< a head got a weight of its own
   TransformContext context = {};  ///< for transforms that look at it
+  nlohmann::json config = {};     ///< config.json of the model; null: it is not known
 };
+
+/// Says other sizes in the network's configuration, where it then describes the graph: the same
+/// parameters with the same shapes. @returns whether it does; else the configuration stays.
+bool put_in_config(FloatNetwork& network, const nlohmann::json& fields);
 
 /// How a parameter comes from those below: a pure function, called whenever the parameter is read,
 /// so that a changed network needs no more memory than the first one.
@@ -76,6 +83,12 @@ class ParameterReaders {
   std::vector<std::vector<graph::NodeId>> users_;
   std::map<std::string, std::vector<graph::NodeId>> readers_;
 };
+
+/// Lets a layer without a bias read a parameter LAYER.bias, when the insertion is made; the caller
+/// gives the parameter its numbers. @throws c10::ValueError when another tensor has that name.
+/// @returns  the name.
+std::string insert_bias(FloatNetwork& network, const graph::LinearLayer& layer,
+                        std::map<graph::NodeId, graph::Insertion>& insertions);
 
 template <size_t kCount>
 bool is_among(const std::array<std::string_view, kCount>& names, const std::string& name) {

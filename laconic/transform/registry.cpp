@@ -5,7 +5,9 @@
 #include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/transform/awq/awq.h"
+#include "laconic/transform/biases/biases.h"
 #include "laconic/transform/equalize/equalize.h"
+#include "laconic/transform/expand/expand.h"
 #include "laconic/transform/fold_norms/fold_norms.h"
 #include "laconic/transform/low_rank/low_rank.h"
 #include "laconic/transform/magr/magr.h"
@@ -19,9 +21,9 @@ namespace laconic {
 namespace {
 
 constexpr Transform kTransforms[] = {
-    transform::kAwq,  transform::kEqualize, transform::kFoldNorms, transform::kLowRank,
-    transform::kMagr, transform::kPermute,  transform::kRotate,    transform::kSmooth,
-    transform::kSpin, transform::kSplit};
+    transform::kAwq,       transform::kBiases,  transform::kEqualize, transform::kExpand,
+    transform::kFoldNorms, transform::kLowRank, transform::kMagr,     transform::kPermute,
+    transform::kRotate,    transform::kSmooth,  transform::kSpin,     transform::kSplit};
 
 }  // namespace
 
@@ -44,12 +46,14 @@ TransformReport transform_model(LanguageModel& model, const Transform& transform
   transform::FloatNetwork network{model.graph, model.parameters, model.changed,
                                   model.graph_changes};
   network.context = context;
+  network.config = model.config;
   TransformReport report = transform.apply(network, options);
   network.graph.check();
   model.graph = std::move(network.graph);
   model.parameters = std::move(network.parameters);
   model.changed = std::move(network.changed);
   model.graph_changes = std::move(network.graph_changes);
+  model.config = std::move(network.config);
   if (network.untied) model.config["tie_word_embeddings"] = false;
   model.layers = graph::find_linear_layers(model.graph);
   model.blocks = graph::find_blocks(model.graph);

@@ -153,6 +153,34 @@ TEST(CachedDecoder, KeepsQuantizedKeysAndValuesAsTheGraphDoes) {
     }
 }
 
+TEST(CachedDecoder, QuantizesProbabilitiesAsTheGraphDoes) {
+  const auto one = with(random_config("LlamaForCausalLM"), {{"num_hidden_layers", 1}});
+  const auto windowed =
+      with(random_config("MistralForCausalLM"), {{"num_hidden_layers", 1}, {"sliding_window", 6}});
+  for (const json& config : {one, windowed}) {
+    SCOPED_TRACE(config["architectures"][0].get<std::string>());
+    LanguageModel model = model_of(config);
+    const graph::Graph whole = model.graph;
+    const auto change = [&](int bits) {
+      auto quantizers = few_bits(0);
+      if (bits == 16) quantizers = {};
+      quantizers.probabilities = dynamic(bits, PerToken{});
+      model.graph = quantized_everywhere(whole, quantizers);
+      const auto ids = some_ids(2, 20);
+      return (graph::Runner(model.graph)(ids, *model.parameters) -
+              graph::Runner(whole)(ids, *model.parameters))
+          .abs()
+          .max()
+          .item<double>();
+    };
+    // With many bits the two halves are the whole.
+    EXPECT_LE(change(16), 1e-3);
+    EXPECT_GT(change(3), 0.01);
+    EXPECT_LE(difference(model, {9, 1, 1, 1, 1, 1, 1, 1}), kTolerance);
+    EXPECT_LE(difference(model, {3, 7, 1, 5, 4}), kTolerance);
+  }
+}
+
 TEST(CachedDecoder, HoldsCodesInAQuarterOfTheMemory) {
   auto model = model_of(random_config("LlamaForCausalLM"));
   const auto bytes = [&] {

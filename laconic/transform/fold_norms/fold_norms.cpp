@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "laconic/file/json/options.h"
-#include "laconic/graph/rewrite.h"
 #include "laconic/transform/streams.h"
 
 namespace laconic::transform {
@@ -135,13 +134,7 @@ void Folder::fold_bias(const Fold& fold, const LinearLayer& layer) {
       {{outputs}, described.dtype}};
   if (!old.empty()) return;
   ++biases_;
-  TORCH_CHECK_VALUE(!network_.parameters->has(name), "[transform fold_norms] layer ", layer.name,
-                    ": needs a bias, but ", name, " is another tensor. Rename it.");
-  auto& arguments = network_.graph.nodes.at(layer.node).arguments;
-  if (arguments.size() < 3) arguments.resize(3);
-  graph::Insertion& insertion = insertions_[layer.node];
-  insertion.nodes.push_back({NodeKind::kParameter, name, layer.name, {}});
-  insertion.redirect[2] = Value{-1, 0};
+  insert_bias(network_, layer, insertions_);
 }
 
 void Folder::fold_in(const Fold& fold) {

@@ -24,38 +24,6 @@ SplitOptions read_split(const nlohmann::json& given) {
           integer_option(kSplitWhere, options, "multiple", 1, 1 << 20)};
 }
 
-/// A parameter with `more` slices along `dim`.
-void put(const FloatNetwork& network, const std::string& name, int64_t dim, int64_t more,
-         const std::function<at::Tensor(const at::Tensor&)>& longer, Changes& changes) {
-  auto description = network.parameters->describe(name);
-  description.shape.at(static_cast<size_t>(dim)) += more;
-  changes[name] = {
-      {name},
-      [name, longer](const graph::Parameters& below) { return longer(below.get(name)); },
-      description};
-}
-
-void split_region(const FloatNetwork& network, const ElementwiseRegion& region,
-                  const at::Tensor& features, Changes& changes) {
-  const ParameterReaders readers(network.graph);
-  const int64_t more = features.numel();
-  for (const graph::LinearLayer& writer : region.writers) {
-    const int64_t dim = writer.transposed ? 1 : 0;
-    put(
-        network, writer.weight_name, dim, more,
-        [=](const at::Tensor& stored) { return with_copies(stored, dim, features); }, changes);
-    if (const Bias bias = readers.bias_of(writer); !bias.name.empty())
-      put(
-          network, bias.name, 0, more,
-          [=](const at::Tensor& stored) { return with_copies(stored, 0, features); }, changes);
-  }
-  const Part columns = columns_of(region.reader);
-  put(
-      network, columns.parameter, columns.dim, more,
-      [=](const at::Tensor& stored) { return with_halves(stored, columns.dim, features); },
-      changes);
-}
-
 }  // namespace
 
 at::Tensor widest_features(const at::Tensor& widths, double ratio, int64_t multiple) {
@@ -85,7 +53,11 @@ TransformReport split(FloatNetwork& network, const nlohmann::json& given) {
     const auto widths = network.parameters->get(name).abs().amax(region.reader.transposed ? 1 : 0);
     network.parameters->release(name);
     const auto features = widest_features(widths, options.ratio, options.multiple);
-    split_region(network, region, features, changes);
+    lengthen(
+        network, region, features.numel(),
+        [=](const at::Tensor& stored, int64_t dim) { return with_copies(stored, dim, features); },
+        [=](const at::Tensor& stored, int64_t dim) { return with_halves(stored, dim, features); },
+        changes);
     count += features.numel();
     ++regions;
   }
