@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "laconic/export/gguf/gguf_export.h"
 #include "laconic/export/gguf/storage.h"
 #include "laconic/export/gguf/super_block_storage.h"
@@ -123,6 +125,26 @@ TEST(GgufExport, EverySuperBlockHoldsTheSolvedNumbers) {
   }
 }
 
+TEST(GgufExport, Nvfp4HasTheLayersFloatInATensorOfItsOwn) {
+  const TemporaryDirectory directory;
+  for (const float constant : {0.F, 1.F}) {
+    QuantSpec scales = QuantSpec{}.let(Format(e4m3()));
+    if (constant > 0) scales = scales.let(Scale(ConstantScale{constant}));
+    const QuantSpec spec = nvfp4().let(Restriction(QuantizedBy{scales}));
+    SCOPED_TRACE(to_string(spec));
+    const auto native = write_small_llama(directory / std::to_string(constant), spec, 8);
+    write_gguf(*native, directory / "n.gguf", true, GgufPrecision::kExact);
+    const auto file = GgufFile::open(directory / "n.gguf");
+    EXPECT_EQ(file->find("blk.0.ffn_down.weight")->type, GgufType::NVFP4);
+    float scale = 0;
+    std::memcpy(&scale, file->data("blk.0.ffn_down.scale").data(), sizeof(scale));
+    EXPECT_EQ(scale == 1, constant == 1);
+    const auto expected = native->dequantized(*native->find("model.layers.0.mlp.down_proj"));
+    // One product is rounded before the other one here, the other one there.
+    EXPECT_TRUE(at::allclose(read(*file, "blk.0.ffn_down.weight") * scale, expected, 3e-7, 0));
+  }
+}
+
 TEST(GgufExport, UnitsAreFoundWhereThereAreAny) {
   const auto codes = at::tensor({63, 1, 7, 30, 0, 0, 0, 0}, at::kInt).view({1, 8});
   const auto unit = at::tensor({0.0123, 3.0}).to(at::kHalf).view({1, 2});
@@ -146,7 +168,7 @@ TEST(GgufExport, WhatNoSuperBlockHoldsIsNamedWithAWayOut) {
   EXPECT_THAT(found(super_block({7, 16, 8, 16}), 8).at(0), HasSubstr("gguf-q*_k"));
   EXPECT_THAT(found(super_block({6, 16, 8, 8}), 8).at(0), HasSubstr("under a float16 for 256"));
   EXPECT_THAT(found(half_scales(TernaryFormat{}, 64), 8).at(0), HasSubstr("group_size: 256"));
-  EXPECT_THAT(found(nvfp4(), 8).at(0), HasSubstr("gguf-mxfp4"));
+  EXPECT_THAT(found(mx(e2m3()), 8).at(0), HasSubstr("gguf-nvfp4"));
   EXPECT_THAT(found(half_scales(nf4(), 32), 8).at(0), HasSubstr("gguf-iq4_nl"));
 }
 

@@ -237,9 +237,9 @@ TEST(GgufBlocks, RefuseWhatDoesNotFit) {
       {"multiple of 34"});
 }
 
-constexpr std::array kSuperTypes = {GgufType::Q2_K,  GgufType::Q3_K,   GgufType::Q4_K,
-                                    GgufType::Q5_K,  GgufType::Q6_K,   GgufType::TQ1_0,
-                                    GgufType::TQ2_0, GgufType::IQ4_NL, GgufType::MXFP4};
+constexpr std::array kSuperTypes = {
+    GgufType::Q2_K,  GgufType::Q3_K,  GgufType::Q4_K,   GgufType::Q5_K,  GgufType::Q6_K,
+    GgufType::TQ1_0, GgufType::TQ2_0, GgufType::IQ4_NL, GgufType::MXFP4, GgufType::NVFP4};
 
 /// Any integers that the type holds: four rows of three blocks.
 SuperBlocks any_super_blocks(const SuperBlockShape& shape) {
@@ -254,6 +254,7 @@ SuperBlocks any_super_blocks(const SuperBlockShape& shape) {
     blocks.minimum = whole(0, shape.minimum_max, columns / shape.group);
     blocks.minimum_unit = at::rand({4, 3}).to(at::kHalf);
   }
+  if (shape.type == GgufType::NVFP4) return blocks;
   blocks.unit = shape.type == GgufType::MXFP4 ? at::randint(100, 140, {4, 3}, at::kByte)
                                               : at::randn({4, 3}).to(at::kHalf);
   return blocks;
@@ -264,6 +265,11 @@ at::Tensor numbers_of(const SuperBlockShape& shape, const SuperBlocks& blocks) {
   const auto spread_out = [](const at::Tensor& values, int64_t times) {
     return values.to(at::kFloat).repeat_interleave(times, 1);
   };
+  if (shape.type == GgufType::NVFP4) {
+    const auto scale = blocks.scale.to(at::kByte).view(at::kFloat8_e4m3fn).to(at::kFloat);
+    return spread_out(scale, 16) *
+           at::tensor(table_of(shape.type)).to(at::kFloat).index({blocks.q.to(at::kLong)});
+  }
   auto unit = blocks.unit.to(at::kFloat);
   if (shape.type == GgufType::MXFP4) unit = (unit - 127).exp2();
   auto scale = spread_out(unit, shape.length);
@@ -344,7 +350,7 @@ TEST(GgufBlocks, TheGgufPackageGetsTheSameNumbers) {
        "    got = quants.dequantize(t[n].data, t[n].tensor_type)\n"
        "    assert numpy.array_equal(got, t[n + '.expected'].data), n\nprint(len(t), 'equal')",
        (directory / "x.gguf").string()});
-  EXPECT_EQ(result.output, "28 equal\n") << result.errors;
+  EXPECT_EQ(result.output, "30 equal\n") << result.errors;
 }
 
 }  // namespace

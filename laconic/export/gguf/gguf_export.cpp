@@ -9,6 +9,7 @@
 #include "laconic/export/gguf/network.h"
 #include "laconic/export/gguf/rope_keys.h"
 #include "laconic/export/gguf/storage.h"
+#include "laconic/export/gguf/super_block_storage.h"
 #include "laconic/export/gguf/tokenizer_keys.h"
 #include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
@@ -47,8 +48,11 @@ class GgufExport {
     for (const auto& [key, value] : tokenizer.keys) writer.put(key, value);
     for (const Item& item : items_) writer.declare(item.place.name, item.type, item.shape);
     if (has_divisors()) writer.declare("rope_freqs.weight", GgufType::F32, {divisors()});
+    for (const auto& [name, scale] : tensor_scales_) writer.declare(name, GgufType::F32, {1});
     for (const Item& item : items_) write_item(writer, item);
     if (has_divisors()) writer.write(std::as_bytes(std::span(network_.rope_divisors)));
+    for (const auto& [name, scale] : tensor_scales_)
+      writer.write(std::as_bytes(std::span(&scale, 1)));
     writer.commit();
     report.files = {out};
     report.bytes = std::filesystem::file_size(out);
@@ -99,7 +103,15 @@ class GgufExport {
       item.type = float_type(place->name, tensor, precision_);
       model_.tensors().drop(name);
     }
+    if (item.type == GgufType::NVFP4) add_tensor_scale(item);
     items_.push_back(std::move(item));
+  }
+
+  // Readers multiply what the layer gives by NAME.scale.
+  void add_tensor_scale(const Item& item) {
+    std::string name = item.place.name;
+    name.replace(name.rfind("weight"), std::string::npos, "scale");
+    tensor_scales_.emplace_back(name, find_tensor_scale(model_, *item.layer).scale);
   }
 
   void add_tied_head() {
@@ -154,11 +166,11 @@ class GgufExport {
   // The type that most of the quantized numbers have, as llama.cpp numbers files.
   uint32_t file_type() const {
     const std::map<GgufType, uint32_t> numbers = {
-        {GgufType::F32, 0},   {GgufType::F16, 1},     {GgufType::Q4_0, 2},   {GgufType::Q4_1, 3},
-        {GgufType::Q8_0, 7},  {GgufType::Q5_0, 8},    {GgufType::Q5_1, 9},   {GgufType::BF16, 32},
-        {GgufType::Q2_K, 10}, {GgufType::Q3_K, 11},   {GgufType::Q4_K, 14},  {GgufType::Q5_K, 16},
-        {GgufType::Q6_K, 18}, {GgufType::IQ4_NL, 25}, {GgufType::TQ1_0, 36}, {GgufType::TQ2_0, 37},
-        {GgufType::MXFP4, 38}};
+        {GgufType::F32, 0},    {GgufType::F16, 1},     {GgufType::Q4_0, 2},   {GgufType::Q4_1, 3},
+        {GgufType::Q8_0, 7},   {GgufType::Q5_0, 8},    {GgufType::Q5_1, 9},   {GgufType::BF16, 32},
+        {GgufType::Q2_K, 10},  {GgufType::Q3_K, 11},   {GgufType::Q4_K, 14},  {GgufType::Q5_K, 16},
+        {GgufType::Q6_K, 18},  {GgufType::IQ4_NL, 25}, {GgufType::TQ1_0, 36}, {GgufType::TQ2_0, 37},
+        {GgufType::MXFP4, 38}, {GgufType::NVFP4, 39}};
     const bool quantized = precision_ == GgufPrecision::kExact && !model_.layers().empty();
     std::map<GgufType, uint64_t> counts;
     for (const Item& item : items_) {
@@ -215,6 +227,7 @@ class GgufExport {
   nlohmann::json config_;
   GgufNetwork network_;
   std::vector<Item> items_;
+  std::vector<std::pair<std::string, float>> tensor_scales_;
 };
 
 }  // namespace

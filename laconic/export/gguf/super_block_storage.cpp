@@ -33,6 +33,15 @@ bool is_power_of_two(const QuantSpec& spec) {
          by->quantizer->scale == Scale(ConstantScale{});
 }
 
+// Scales in e4m3, themselves under one float for the tensor or none.
+bool is_nvfp4(const QuantSpec& spec) {
+  const QuantizedBy* by = scale_quantizer(spec);
+  return spec.format == Format(e2m1()) && by != nullptr &&
+         by->quantizer->format == Format(e4m3()) &&
+         std::holds_alternative<PerTensor>(by->quantizer->granularity) &&
+         std::holds_alternative<NoZeroPoint>(by->quantizer->zero_point);
+}
+
 // Consecutive weights of a row that share a scale; 0: not along the row.
 int64_t shared_weights(const NativeLayer& layer) {
   const Granularity& granularity = layer.weight.granularity;
@@ -102,6 +111,7 @@ std::optional<GgufType> plain_type(const NativeLayer& layer) {
   if (group == 0 || !std::holds_alternative<NoZeroPoint>(spec.zero_point)) return std::nullopt;
   if (spec.format == Format(e2m1()) && group % 32 == 0 && is_power_of_two(spec))
     return GgufType::MXFP4;
+  if (is_nvfp4(spec) && group % 16 == 0) return GgufType::NVFP4;
   if (!scale_is_half(spec.scale)) return std::nullopt;
   if (is_table(spec) && group % 32 == 0) return GgufType::IQ4_NL;
   if (group % 256 != 0) return std::nullopt;
@@ -117,7 +127,9 @@ std::string missing_type(const NativeLayer& layer) {
            "TQ1_0 has one float16 scale for 256 weights; put granularity: group, group_size: "
            "256, restriction: stored_as and stored_dtype: float16 into the recipe";
   if (std::holds_alternative<MinifloatFormat>(layer.weight.format))
-    return has + "MXFP4 has e2m1 under a power of two for 32 weights; use the recipe gguf-mxfp4";
+    return has +
+           "MXFP4 has e2m1 under a power of two for 32 weights, NVFP4 under e4m3 for 16; use the "
+           "recipe gguf-mxfp4 or gguf-nvfp4";
   if (std::holds_alternative<TableFormat>(layer.weight.format))
     return has + "IQ4_NL has a table of its own; use the recipe gguf-iq4_nl";
   return has +
@@ -164,6 +176,8 @@ class SuperBlockRows {
     if (std::holds_alternative<TernaryFormat>(layer.weight.format)) blocks_.q.sub_(1);
     if (type == GgufType::MXFP4)
       put_exponents();
+    else if (type == GgufType::NVFP4)
+      blocks_.scale = find_tensor_scale(model, layer).codes;
     else if (shape_.scale_max > 0)
       put_units();
     else
@@ -250,6 +264,22 @@ std::vector<std::string> super_block_obstacles(const NativeLayer& layer) {
           " stores blocks of " + std::to_string(block.length) +
           ": give it a rule of its own with the weight of gguf-q4_0 or gguf-q8_0 (groups of 32), "
           "or skip: true"};
+}
+
+TensorScale find_tensor_scale(const NativeDirectory& model, const NativeLayer& layer) {
+  const auto scale =
+      spread_groups(layer, model.parameters(layer).scale, find_super_block(GgufType::NVFP4)->group);
+  // The largest is the largest e4m3 times the float, rounded; a constant float is 1.
+  constexpr float kLargest = 448;
+  const float guess = scale.max().item<float>() / kLargest;
+  for (const float unit : {1.F, guess, std::nextafter(guess, 0.F), std::nextafter(guess, 1e30F)}) {
+    const auto codes = (scale / unit).clamp_max(kLargest).to(at::kFloat8_e4m3fn);
+    if ((codes.to(at::kFloat) * unit).equal(scale))
+      return {unit, codes.view(at::kByte).to(at::kShort)};
+  }
+  TORCH_CHECK_VALUE(false, "[gguf] layer ", layer.name,
+                    ": expected scales that are e4m3 times one float, as its spec says, got "
+                    "others. Quantize again.");
 }
 
 std::optional<UnitCodes> find_units(const at::Tensor& values, int64_t run, int64_t most,

@@ -23,6 +23,14 @@ std::optional<GgufType> super_block_type(const NativeLayer& layer);
 /// Why none does, and what to put into the recipe; empty when one does.
 std::vector<std::string> super_block_obstacles(const NativeLayer& layer);
 
+/// Scales as a float for the whole layer times e4m3 numbers, which are NVFP4's.
+struct TensorScale {
+  float scale = 1;   ///< of the layer
+  at::Tensor codes;  ///< int16 [out, in / 16], the seven bits of positive e4m3 numbers
+};
+/// @throws c10::ValueError naming the layer when its scales are not such products.
+TensorScale find_tensor_scale(const NativeDirectory& model, const NativeLayer& layer);
+
 /// Integers and one float16 for each `run` of them.
 struct UnitCodes {
   at::Tensor codes;  ///< int16 [rows, n]

@@ -49,7 +49,8 @@ enum class GgufType : int32_t {
   BF16 = 30,
   TQ1_0 = 34,
   TQ2_0 = 35,
-  MXFP4 = 39
+  MXFP4 = 39,
+  NVFP4 = 40
 };
 
 /// A block is `length` consecutive numbers of a row, stored in `bytes` bytes.

@@ -19,7 +19,7 @@ constexpr std::array kBlocks = {
     GgufBlock{GgufType::Q4_K, "Q4_K", 256, 144},  GgufBlock{GgufType::Q5_K, "Q5_K", 256, 176},
     GgufBlock{GgufType::Q6_K, "Q6_K", 256, 210},  GgufBlock{GgufType::IQ4_NL, "IQ4_NL", 32, 18},
     GgufBlock{GgufType::TQ1_0, "TQ1_0", 256, 54}, GgufBlock{GgufType::TQ2_0, "TQ2_0", 256, 66},
-    GgufBlock{GgufType::MXFP4, "MXFP4", 32, 17},
+    GgufBlock{GgufType::MXFP4, "MXFP4", 32, 17},  GgufBlock{GgufType::NVFP4, "NVFP4", 64, 36},
 };
 constexpr int kMaximumNesting = 4;
 constexpr uint32_t kMaximumAlignment = 1U << 20;

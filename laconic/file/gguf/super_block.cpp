@@ -33,6 +33,7 @@ enum class ScaleCode {
   kSixBits,    // 8 scales and 8 minima of 6 bits in 12 bytes
   kSixSigned,  // 16 scales of 6 bits in 12 bytes, less 32
   kBytes,      // a signed byte
+  kFloats,     // a byte: positive e4m3
 };
 
 // Where the parts of a block lie; -1: no such part. TQ1_0 has no planes: five codes share a byte.
@@ -42,6 +43,7 @@ struct SuperLayout {
   ScaleCode scales = ScaleCode::kNone;
   int64_t scales_at = -1, unit_at = 0, minimum_unit_at = -1;
   int64_t stored(int64_t q) const { return q - shape.q_min; }
+  int64_t groups() const { return shape.length / shape.group; }
 };
 
 constexpr std::array kSuperLayouts = {
@@ -82,6 +84,12 @@ constexpr std::array kSuperLayouts = {
     SuperLayout{{GgufType::TQ1_0, kSuper, kSuper, -1, 1}, {}, {}, ScaleCode::kNone, -1, 52},
     SuperLayout{{GgufType::TQ2_0, kSuper, kSuper, -1, 1}, {2, 0, 32}, {}, ScaleCode::kNone, -1, 64},
     SuperLayout{{GgufType::MXFP4, 32, 32, 0, 15, 0, 0, 0, true}, {4, 1, 16}},
+    SuperLayout{{GgufType::NVFP4, 64, 16, 0, 15, 0, 126, 0, true},
+                {4, 4, 8},
+                {},
+                ScaleCode::kFloats,
+                0,
+                -1},
 };
 
 const SuperLayout& super_layout_of(GgufType type) {
@@ -153,10 +161,10 @@ void pack_six_bits(const int16_t* scale, const int16_t* minimum, uint8_t* out) {
 void pack_scales(const SuperLayout& layout, const int16_t* scale, const int16_t* minimum,
                  uint8_t* out) {
   if (layout.scales == ScaleCode::kSixBits) return pack_six_bits(scale, minimum, out);
-  for (int64_t j = 0; j < kMostGroups && layout.scales != ScaleCode::kNone; ++j) {
+  for (int64_t j = 0; j < layout.groups() && layout.scales != ScaleCode::kNone; ++j) {
     if (layout.scales == ScaleCode::kNibbles) {
       out[j] = static_cast<uint8_t>(scale[j] | minimum[j] << 4);
-    } else if (layout.scales == ScaleCode::kBytes) {
+    } else if (layout.scales == ScaleCode::kBytes || layout.scales == ScaleCode::kFloats) {
       out[j] = static_cast<uint8_t>(scale[j]);
     } else {
       const int stored = scale[j] + 32;
@@ -166,6 +174,12 @@ void pack_scales(const SuperLayout& layout, const int16_t* scale, const int16_t*
   }
 }
 
+float small_float(int code) {
+  const int exponent = code >> 3, mantissa = code & 7;
+  return exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                       : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+}
+
 struct GroupNumbers {
   std::array<float, kMostGroups> scale{}, minimum{};
 };
@@ -173,7 +187,11 @@ struct GroupNumbers {
 GroupNumbers unpack_scales(const SuperLayout& layout, const uint8_t* in) {
   GroupNumbers found;
   found.scale.fill(1);
-  for (int64_t j = 0; j < kMostGroups && layout.scales != ScaleCode::kNone; ++j) {
+  for (int64_t j = 0; j < layout.groups() && layout.scales != ScaleCode::kNone; ++j) {
+    if (layout.scales == ScaleCode::kFloats) {
+      found.scale[static_cast<size_t>(j)] = small_float(in[j] & 127);
+      continue;
+    }
     int scale = 0, minimum = 0;
     if (layout.scales == ScaleCode::kNibbles) {
       scale = in[j] & 15, minimum = in[j] >> 4;
@@ -200,7 +218,8 @@ float half_at(const uint8_t* in, int64_t at) {
 
 void unpack_super_block(const SuperLayout& layout, const uint8_t* in, float* out) {
   const bool has_exponent = layout.shape.type == GgufType::MXFP4;
-  const float unit = has_exponent ? std::ldexp(1.F, in[0] - 127) : half_at(in, layout.unit_at);
+  float unit = has_exponent ? std::ldexp(1.F, in[0] - 127) : half_at(in, layout.unit_at);
+  if (layout.unit_at < 0) unit = 1;
   const float minimum_unit = half_at(in, layout.minimum_unit_at);
   const GroupNumbers groups =
       unpack_scales(layout, layout.scales_at >= 0 ? in + layout.scales_at : in);
@@ -244,7 +263,7 @@ void check_super_blocks(const SuperLayout& layout, const SuperBlocks& blocks) {
                       "[gguf] units of ", name, ": expected ", dtype, " ", at::IntArrayRef(units),
                       ", got ", unit.defined() ? unit.toString() : "nothing", ".");
   };
-  check_unit(blocks.unit);
+  if (layout.unit_at >= 0) check_unit(blocks.unit);
   if (shape.minimum_max > 0) check_unit(blocks.minimum_unit);
 }
 
@@ -265,7 +284,8 @@ const std::vector<double>& table_of(GgufType type) {
                                                 1,    13,   25,  38,  53,  69,  89,  113};
   static const std::vector<double> floats = {0,   0.5,  1,  1.5,  2,  3,  4,  6,
                                              -0., -0.5, -1, -1.5, -2, -3, -4, -6};
-  LACONIC_ASSERT(type == GgufType::IQ4_NL || type == GgufType::MXFP4, "a type without table");
+  LACONIC_ASSERT(type == GgufType::IQ4_NL || type == GgufType::MXFP4 || type == GgufType::NVFP4,
+                 "a type without table");
   return type == GgufType::IQ4_NL ? nonlinear : floats;
 }
 
@@ -277,7 +297,8 @@ at::Tensor pack_super_blocks(GgufType type, const SuperBlocks& blocks) {
   const int64_t bytes = block_of(type).bytes, groups = shape.length / shape.group;
   const auto q = as_shorts(blocks.q), scale = as_shorts(blocks.scale),
              minimum = as_shorts(blocks.minimum);
-  const auto unit = blocks.unit.contiguous();
+  const bool has_unit = layout.unit_at >= 0;
+  const auto unit = has_unit ? blocks.unit.contiguous() : at::zeros({1}, at::kByte);
   const auto minimum_unit = blocks.minimum_unit.defined() ? blocks.minimum_unit.contiguous() : unit;
   const auto* units = static_cast<const std::byte*>(unit.const_data_ptr());
   const auto* minimum_units = static_cast<const std::byte*>(minimum_unit.const_data_ptr());
@@ -292,7 +313,7 @@ at::Tensor pack_super_blocks(GgufType type, const SuperBlocks& blocks) {
     if (layout.scales != ScaleCode::kNone)
       pack_scales(layout, at_block(scale, i), at_block(minimum, i), out + layout.scales_at);
     const auto place = static_cast<size_t>(i) * size;
-    std::memcpy(out + layout.unit_at, units + place, size);
+    if (has_unit) std::memcpy(out + layout.unit_at, units + place, size);
     if (layout.minimum_unit_at >= 0)
       std::memcpy(out + layout.minimum_unit_at, minimum_units + place, size);
   }

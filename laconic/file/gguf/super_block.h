@@ -15,6 +15,7 @@ namespace laconic {
 ///   TQ1_0, TQ2_0       value = unit * q
 ///   IQ4_NL             value = unit * table[q]
 ///   MXFP4              value = 2^(unit - 127) * table[q], unit a byte
+///   NVFP4              value = e4m3(scale) * table[q], scale the seven bits of a positive e4m3
 struct SuperBlockShape {
   GgufType type;
   int64_t length;  ///< codes of a block: 256, 32
@@ -26,14 +27,15 @@ struct SuperBlockShape {
 };
 /// nullptr for other types.
 const SuperBlockShape* find_super_block(GgufType type);
-/// The numbers of IQ4_NL and of MXFP4 by code.
+/// The numbers of IQ4_NL, and of MXFP4 and NVFP4, by code.
 const std::vector<double>& table_of(GgufType type);
 
 /// What a file stores of rows of such a type, row by row.
 struct SuperBlocks {
-  at::Tensor q;                             ///< integers [rows, n], n a multiple of `length`
-  at::Tensor scale = {}, minimum = {};      ///< integers [rows, n / group] where the type has them
-  at::Tensor unit = {}, minimum_unit = {};  ///< float16 (MXFP4: uint8) [rows, n / length]
+  at::Tensor q;                         ///< integers [rows, n], n a multiple of `length`
+  at::Tensor scale = {}, minimum = {};  ///< integers [rows, n / group] where the type has them
+  at::Tensor unit = {},
+             minimum_unit = {};  ///< float16 (MXFP4: uint8) [rows, n / length]; not NVFP4
 };
 
 /// @returns uint8 [rows, bytes of a row].
