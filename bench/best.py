@@ -2,13 +2,16 @@
 """Which recipe is best for a budget of bits: chosen on one part of the calibration text, reported on another text.
 
 usage: best.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--budgets w4,w3,w2,w4a4] [--transforms none,merged,online]
-               [--quantizers sym,asym] [--solvers gptq,gptaq,qronos,autoround] [--windows 128] [--choice-windows 40]
+               [--quantizers sym,asym] [--inputs ocp] [--solvers gptq,gptaq,qronos,autoround] [--windows 128] [--choice-windows 40]
                [--evaluation-windows 100] [--length 512] [--threads 2] [--jobs 1] [--device cpu] [--program FILE]
 
 A candidate is TRANSFORM/QUANTIZER/SOLVER. Each is calibrated on the first four fifths of the calibration text and judged by its
 perplexity on the last fifth; EVALUATION is read for the float model and for all candidates, but chooses nothing. TRANSFORM: none,
-merged (rotations within the weights: the architecture stays) or online (before down- and output projections too).
+merged (rotations within the weights: the architecture stays), online (before down- and output projections too), blocks (as online,
+in runs of 32 features) or permuted (blocks, features in blocks of equal mass first).
 QUANTIZER: groups of 128 for 4 bits, of 64 below, symmetric or with a zero point (asym). w4a4: inputs too, a token at a time.
+mxfp4: weights and inputs; QUANTIZER is the rule of the weights' powers of two, MXFP4's own (ocp), or searched by squared error
+(search), or rounded up or to nearest (up, near); --inputs the same for the inputs, of which a candidate is QUANTIZER+INPUTS.
 """
 import argparse
 import concurrent.futures
@@ -23,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TRANSFORMS = {
     "none": "",
     "merged": "transforms: [{name: fold_norms}, {name: rotate}]\n",
+    "blocks": "transforms: [{name: fold_norms}, {name: rotate, residual: hadamard, heads: hadamard, online: true, block_size: 32}]\n",
+    "permuted": "transforms: [{name: fold_norms}, {name: permute, order: massdiff, block_size: 32}, {name: rotate, residual: "
+                "random_hadamard, heads: random_hadamard, online: true, block_size: 32}]\n",
     "online": "transforms: [{name: fold_norms}, {name: rotate, residual: hadamard, heads: hadamard, online: true}]\n",
 }
 QUANTIZERS = {
@@ -30,24 +36,44 @@ QUANTIZERS = {
     "sym-absmax": "statistic: absmax",
     "asym": "signed: false, zero_point: integer, statistic: min_max",
 }
+POWERS = {
+    "ocp": "power_rounding: floor, threshold: largest_power",
+    "search": "power_rounding: nearest, threshold: largest_code, statistic: mse",
+    "near": "power_rounding: nearest, threshold: largest_code",
+    "up": "power_rounding: ceil, threshold: largest_code",
+}
 SOLVERS = {
     "nearest": ("nearest", "{}"),
     "gptq": ("gptq", "{damping: 0.01, activation_order: true}"),
     "gptaq": ("gptaq", "{damping: 0.01, activation_order: true}"),
     "qronos": ("qronos", "{damping: 1e-3, activation_order: true}"),
     "autoround": ("autoround", "{}"),
+    "autoround-short": ("autoround", "{steps: 50}"),
     "autoround-long": ("autoround", "{steps: 1000}"),
 }
 GROUPS = {"w4": 128, "w3": 64, "w2": 64, "w4a4": 128}
 
 
+def mxfp4(power):
+    return f"{{format: e2m1, granularity: group, axis: -1, group_size: 32, restriction: power_of_two, {POWERS[power]}}}"
+
+
+def quantizers(budget, quantizer):
+    """Of weights and of inputs ("": float), as YAML."""
+    if budget == "mxfp4":
+        weight, _, inputs = quantizer.partition("+")
+        return mxfp4(weight), mxfp4(inputs)
+    inputs = "{bits: 4, granularity: token, zero_point: integer, statistic: min_max}" if budget.endswith("a4") else ""
+    return f"{{bits: {budget[1]}, granularity: group, group_size: {GROUPS[budget]}, {QUANTIZERS[quantizer]}}}", inputs
+
+
 def recipe(candidate, options):
     budget, transform, quantizer, solver = candidate
     name, solver_options = SOLVERS[solver]
-    inputs = "    input: {bits: 4, granularity: token, zero_point: integer, statistic: min_max}\n" if budget.endswith("a4") else ""
+    weight, inputs = quantizers(budget, quantizer)
+    inputs = f"    input: {inputs}\n" if inputs else ""
     return (f"calibration: {{windows: {options.windows}, length: {options.length}}}\n{TRANSFORMS[transform]}rules:\n"
-            f"  - layers: blocks\n    weight: {{bits: {budget[1]}, granularity: group, group_size: {GROUPS[budget]}, "
-            f"{QUANTIZERS[quantizer]}}}\n{inputs}    solver: {name}\n    solver_options: {solver_options}\n")
+            f"  - layers: blocks\n    weight: {weight}\n{inputs}    solver: {name}\n    solver_options: {solver_options}\n")
 
 
 def split(path, folder):
@@ -96,7 +122,7 @@ def parse_options():
     for name in ("model", "calibration", "evaluation"):
         parser.add_argument(name)
     for name, value in {"budgets": "w4,w3,w2", "transforms": "none,merged", "quantizers": "sym,asym",
-                        "solvers": "gptq,gptaq,qronos,autoround", "device": "cpu"}.items():
+                        "inputs": "ocp", "solvers": "gptq,gptaq,qronos,autoround", "device": "cpu"}.items():
         parser.add_argument(f"--{name}", default=value)
     parser.add_argument("--program", default=ROOT / "build/release/bin/laconic")
     for name, value in {"windows": 128, "choice-windows": 40, "evaluation-windows": 100, "length": 512, "threads": 2,
@@ -107,8 +133,10 @@ def parse_options():
 
 def main():
     options = parse_options()
-    lists = (options.budgets, options.transforms, options.quantizers, options.solvers)
-    candidates = list(itertools.product(*(words.split(",") for words in lists)))
+    lists = [words.split(",") for words in (options.budgets, options.transforms, options.quantizers, options.solvers)]
+    if lists[0] == ["mxfp4"]:
+        lists[2] = [f"{weight}+{inputs}" for weight in lists[2] for inputs in options.inputs.split(",")]
+    candidates = list(itertools.product(*lists))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts = split(options.calibration, folder)

@@ -1,11 +1,12 @@
 #include "laconic/calibrate/block_loss.h"
 
+#include <ATen/ops/tensor.h>
+
 #include "laconic/base/assert.h"
 
 namespace laconic {
-namespace {
 
-std::vector<graph::Value> leaving(const BlockLoss::Passage& passage) {
+std::vector<graph::Value> BlockLoss::leaving(const Passage& passage) {
   std::vector<graph::Value> values;
   for (const graph::Value& value : passage.runner->live_before(passage.end)) {
     if (value.node >= passage.begin) values.push_back(value);
@@ -13,14 +14,14 @@ std::vector<graph::Value> leaving(const BlockLoss::Passage& passage) {
   return values;
 }
 
-}  // namespace
-
 BlockLoss::BlockLoss(const Passage& block, const Passage& target,
-                     const graph::Parameters& parameters, std::vector<const LayerTask*> tasks)
+                     const graph::Parameters& parameters, std::vector<const LayerTask*> tasks,
+                     std::vector<at::Tensor> weights)
     : block_(block),
       target_(target),
       parameters_(&parameters),
       tasks_(std::move(tasks)),
+      weights_(std::move(weights)),
       leaving_(leaving(block)),
       wanted_(leaving(target)) {
   LACONIC_ASSERT(!leaving_.empty() && leaving_.size() == wanted_.size(), "a block gives ",
@@ -41,8 +42,10 @@ at::Tensor BlockLoss::operator()(const std::vector<int64_t>& windows,
   for (size_t i = 0; i < leaving_.size(); ++i) {
     const at::Tensor& got = environment.at(leaving_[i]);
     if (!got.is_floating_point()) continue;
-    const at::Tensor lost =
-        (got.to(at::kFloat) - wanted.at(wanted_[i]).to(at::kFloat)).square().mean();
+    at::Tensor lost = (got.to(at::kFloat) - wanted.at(wanted_[i]).to(at::kFloat)).square();
+    if (!weights_.empty())
+      lost = lost * weights_[i].index_select(0, at::tensor(windows).to(weights_[i].device()));
+    lost = lost.mean();
     loss = loss.defined() ? loss + lost : lost;
   }
   LACONIC_ASSERT(loss.defined(), "no floating value leaves the block.");

@@ -15,6 +15,7 @@
 #include "laconic/calibrate/activations.h"
 #include "laconic/calibrate/block_loss.h"
 #include "laconic/calibrate/check_windows.h"
+#include "laconic/calibrate/fisher_weights.h"
 #include "laconic/calibrate/input_moments.h"
 #include "laconic/calibrate/journal.h"
 #include "laconic/calibrate/kept_tensors.h"
@@ -87,7 +88,8 @@ class Engine {
   NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
   std::vector<LayerReport> reports_outside_;
   EngineReport report_;
-  int64_t tokens_ = 0;  ///< of the calibration windows
+  at::Tensor windows_;  ///< of the calibration, on the device
+  int64_t tokens_ = 0;  ///< of these
 };
 
 /// Segments [0, n) go through the network; those behind need no statistics.
@@ -221,8 +223,11 @@ void Engine::solve_joint(const Segment& segment, SegmentWork& work, Progress& pr
   BlockTask block{
       segment.name, joint_layers(segment, work, progress, tasks), entering->count(), {}};
   const auto target = float_passage(segment, work, progress);
+  std::vector<at::Tensor> weights;
+  if (std::any_of(tasks.begin(), tasks.end(), [](auto* task) { return task->plan->has_fisher; }))
+    weights = fisher_weights(target, *model_.parameters, windows_, report_.memory.batch);
   block.loss = BlockLoss({&runner_, segment.begin, segment.end, entering.get()}, target,
-                         work.parameters(), tasks);
+                         work.parameters(), tasks, std::move(weights));
   const Stopwatch watch;
   const std::vector<SolvedLayer> solved = options_.solve_block(block);
   LACONIC_ASSERT(solved.size() == tasks.size(), "solved ", solved.size(), " layers of ",
@@ -287,7 +292,10 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
     work.solve(group, statistics(group, work, progress), solve_, report_);
   }
   for (const LayerGroup& group : segment.groups) {
-    for (const LayerTask& task : group.tasks) placed_.insert(task.layer.weight_name);
+    for (const LayerTask& task : group.tasks) {
+      placed_.insert(task.layer.weight_name);
+      if (!task.bias_name.empty()) placed_.insert(task.bias_name);
+    }
   }
   if (goes_on) {
     const Stopwatch watch;
@@ -311,7 +319,7 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
 }
 
 void Engine::start(const at::Tensor& given) {
-  const at::Tensor windows = given.to(options_.device);
+  const at::Tensor windows = windows_ = given.to(options_.device);
   const MemoryReport& plan = report_.memory;
   if (plan.on_disk) disk_ = std::make_shared<DiskMemory>(writer_.working_directory());
   activations_ = std::make_unique<Activations>(runner_, windows, plan.batch, disk_);

@@ -9,36 +9,26 @@
 #include <string>
 #include <vector>
 
+#include "laconic/calibrate/layer_plan.h"
 #include "laconic/load/language_model.h"
 #include "laconic/load/native/native.h"
 
 namespace laconic {
-
-/// What is to be done with one layer.
-struct LayerPlan {
-  graph::LinearLayer layer;  ///< of LanguageModel::layers
-  QuantSpec weight;
-  std::optional<QuantSpec> input;
-  bool needs_hessian = false;
-  bool needs_mismatch = false;  ///< and the Hessian
-  /// Solved together with all such layers of its block (EngineOptions::solve_block).
-  bool is_joint = false;
-
-  /// Whether the input's scale is to be found on the calibration windows.
-  bool has_static_input() const;
-};
 
 /// Statistics of one layer's input over the calibration set.
 struct LayerStatistics {
   at::Tensor
       hessian;  ///< [in, in] float32: X^T X / n; undefined when no layer of the group needs it
   at::Tensor mean_square;  ///< [in] float32: mean of x^2; undefined with the Hessian
-  int64_t rows = 0;        ///< n
+  /// [in] float32: mean of x; undefined with the Hessian, and for an expert with too few tokens.
+  at::Tensor mean = {};
+  int64_t rows = 0;                           ///< n
   std::optional<QuantParameters> input = {};  ///< of a static input
   /// [in, in] float32: X~^T (X - X~) / n, X of the float network, X~ of the quantized one;
   /// undefined when no layer of the group needs it, or when statistics are of the float network.
   at::Tensor mismatch = {};
-  at::Tensor lost = {};  ///< [in, in] float32: (X - X~)^T (X - X~) / n; with the mismatch
+  at::Tensor lost = {};       ///< [in, in] float32: (X - X~)^T (X - X~) / n; with the mismatch
+  at::Tensor mean_lost = {};  ///< [in] float32: mean of x - x~; with the mismatch
   std::vector<std::string> notes = {};  ///< for the layer's report
 };
 

@@ -19,6 +19,11 @@ constexpr double kLargestHalf = 65504;
 
 at::Tensor input_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).to(at::kFloat); }
 
+void accumulate(const at::Tensor& rows, at::Tensor& total) {
+  const at::Tensor sum = rows.sum(0, /*keepdim=*/false, at::kDouble);
+  total = total.defined() ? total.add_(sum) : sum;
+}
+
 }  // namespace
 
 void RowChunks::add(const std::vector<at::Tensor>& rows, const Take& take) {
@@ -59,6 +64,7 @@ void RowChunks::finish(const Take& take) {
 
 void InputMoments::take(const std::vector<at::Tensor>& rows) {
   sum_->add(rows.front());
+  accumulate(rows.front(), total_);
   const auto [least, most] = at::aminmax(rows.front());
   const at::Tensor largest = at::maximum(least.neg(), most);
   largest_ = largest_.defined() ? at::maximum(largest_, largest) : largest;
@@ -67,6 +73,7 @@ void InputMoments::take(const std::vector<at::Tensor>& rows) {
 void InputMoments::take_both(const std::vector<at::Tensor>& rows) {
   mismatch_->add(rows.at(0), rows.at(1));
   lost_->add(rows.at(1));
+  accumulate(rows.at(1), lost_total_);
 }
 
 void InputMoments::add(const at::Tensor& x) {
@@ -103,6 +110,8 @@ LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
                                std::to_string(tokens) + " calibration tokens, fewer than " +
                                std::to_string(kFewestExpertTokens) +
                                ": rounded without statistics.");
+  const auto count = static_cast<double>(sum_->rows());
+  if (!is_rare && total_.defined()) statistics.mean = (total_ / count).to(at::kFloat);
   statistics.mean_square = statistics.hessian.diagonal().clone();
   const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
   TORCH_CHECK_VALUE(finite, "[engine] layer ", layer,
@@ -122,6 +131,7 @@ LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
     mismatch_.reset();
     statistics.lost = lost_->mean();
     lost_.reset();
+    statistics.mean_lost = (lost_total_ / count).to(at::kFloat);
   }
   return statistics;
 }

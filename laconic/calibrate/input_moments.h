@@ -47,6 +47,8 @@ class InputMoments {
 
   RowChunks rows_, pairs_;
   at::Tensor largest_;  ///< 0-dim: magnitude of an element
+  // [in] float64, over all rows.
+  at::Tensor total_, lost_total_;
   std::unique_ptr<kernel::GramSum> sum_, lost_;
   std::unique_ptr<kernel::CrossSum> mismatch_;
 };

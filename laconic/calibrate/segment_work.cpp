@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "laconic/base/progress.h"
+#include "laconic/calibrate/bias_correction.h"
 #include "laconic/calibrate/fidelity.h"
 #include "laconic/kernel/pack.h"
 #include "laconic/load/check_finite.h"
@@ -111,13 +112,31 @@ at::Tensor SegmentWork::float_weight(const LayerTask& task) const {
   return weight;
 }
 
+void SegmentWork::correct_bias(const Finished& layer, const at::Tensor& quantized,
+                               LayerReport& report) {
+  const auto& [task, weight, statistics, solved, seconds] = layer;
+  if (task.bias_name.empty()) {
+    report.notes.emplace_back(
+        "has no bias of its own: the mean error of its output stays. The transform biases adds "
+        "biases.");
+    return;
+  }
+  at::Tensor bias = weights_->get(task.bias_name).to(at::kFloat);
+  // Not for an expert with too few tokens, whose notes say so.
+  if (statistics.mean.defined())
+    bias = bias + lost_mean(task.plan->bias, weight, quantized, statistics);
+  if (run_ != RunWeights::kFloat) weights_->set(task.bias_name, bias);
+  solved_.emplace_back(task.bias_name, bias.cpu());
+}
+
 void SegmentWork::finish(const Finished& layer) {
   const auto& [task, weight, statistics, solved, seconds] = layer;
   const at::Tensor quantized =
       dequantize(task.plan->weight, solved.codes, solved.parameters).to(at::kFloat);
   LayerReport report{.name = task.layer.name,
                      .weight_spec = to_string(task.plan->weight),
-                     .notes = statistics.notes};
+                     .notes = task.plan->notes};
+  report.notes.insert(report.notes.end(), statistics.notes.begin(), statistics.notes.end());
   report.notes.insert(report.notes.end(), solved.notes.begin(), solved.notes.end());
   report.signal_to_noise_db = signal_to_noise_db(weight, quantized);
   report.output_error = statistics.hessian.defined()
@@ -127,13 +146,14 @@ void SegmentWork::finish(const Finished& layer) {
     report.followed_error = followed_output_error(
         weight, quantized, {statistics.hessian, statistics.mismatch, statistics.lost});
   report.seconds = seconds;
-  reports_.push_back(report);
   const NativeLayer native = native_layer(*task.plan, weight.sizes());
   std::optional<QuantParameters> input = statistics.input;
   if (input) input = on_device(*input, at::kCPU);
   for (auto& tensor :
        native_tensors(native, solved.codes.cpu(), on_device(solved.parameters, at::kCPU), input))
     solved_.push_back(std::move(tensor));
+  if (task.plan->bias != BiasCorrection::kNone) correct_bias(layer, quantized, report);
+  reports_.push_back(report);
   put(task, quantized);
   model_.parameters->release(task.layer.weight_name);
 }
@@ -161,6 +181,8 @@ void SegmentWork::restore(const SafetensorsFile& shard) {
       const at::Tensor codes = stored_codes(shard, layer);
       put(task, dequantize(layer.weight, codes, stored_parameters(shard, layer, "weight"))
                     .to(stored.device(), at::kFloat));
+      if (!task.bias_name.empty() && run_ != RunWeights::kFloat)
+        weights_->set(task.bias_name, shard.tensor(task.bias_name).clone().to(stored.device()));
       if (task.plan->has_static_input())
         put_input(task, on_device(stored_parameters(shard, layer, "input"), stored.device()));
     }

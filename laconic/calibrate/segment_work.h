@@ -71,6 +71,7 @@ class SegmentWork {
 
  private:
   void put(const LayerTask& task, const at::Tensor& quantized);
+  void correct_bias(const Finished& layer, const at::Tensor& quantized, LayerReport& report);
   void put_input(const LayerTask& task, const QuantParameters& parameters);
 
   const LanguageModel& model_;

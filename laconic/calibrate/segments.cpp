@@ -73,6 +73,22 @@ Value multiplied(const Graph& graph, const LinearLayer& layer) {
   return *value;
 }
 
+/// The parameter that is a layer's bias and nothing else; empty when there is none.
+std::string own_bias(const Graph& graph, const LinearLayer& layer) {
+  const auto& arguments = graph.at(layer.node).arguments;
+  const auto* bias = arguments.size() > 2 ? std::get_if<Value>(&arguments[2].data) : nullptr;
+  if (bias == nullptr || graph.at(bias->node).kind != graph::NodeKind::kParameter) return "";
+  const std::string& name = graph.at(bias->node).target;
+  int64_t readers = 0;
+  for (const graph::Node& node : graph.nodes) {
+    graph::for_each_value(node, [&](const Value& value) {
+      const graph::Node& source = graph.at(value.node);
+      readers += source.kind == graph::NodeKind::kParameter && source.target == name ? 1 : 0;
+    });
+  }
+  return readers == 1 ? name : "";
+}
+
 std::vector<Segment> cut(const Graph& graph, const std::vector<graph::Block>& blocks) {
   std::vector<Segment> segments;
   const int rest = static_cast<int>(blocks.size());
@@ -150,7 +166,10 @@ EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPla
         result.segments.begin(), result.segments.end(),
         [&](const Segment& one) { return layer.node >= one.begin && layer.node < one.end; });
     LACONIC_ASSERT(segment != result.segments.end(), "layer ", layer.name, " is in no segment.");
-    place_task(*segment, {plan->second, layer}, result.graph);
+    const bool is_corrected = plan->second->bias != BiasCorrection::kNone;
+    place_task(*segment,
+               {plan->second, layer, is_corrected ? own_bias(result.graph, layer) : std::string()},
+               result.graph);
   }
   return result;
 }

@@ -12,6 +12,7 @@ namespace laconic {
 struct LayerTask {
   const LayerPlan* plan = nullptr;
   graph::LinearLayer layer;
+  std::string bias_name = {};  ///< of the bias to correct; empty: it has none of its own
 };
 
 /// Layers that multiply the same input: they share statistics and are solved together.

@@ -103,6 +103,7 @@ std::vector<std::string> describe_attention(
   };
   for (const auto& [module, one] : quantizers) {
     count("queries", one.queries, 0);
+    count("probabilities", one.probabilities, 0);
     count("keys", one.keys, one.residual);
     count("values", one.values, one.residual);
   }

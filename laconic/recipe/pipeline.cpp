@@ -71,6 +71,7 @@ std::string transform_with_windows(const Recipe& recipe, const Parts& parts) {
 std::string what_calibrates(const Recipe& recipe, const QuantizationPlan& plan) {
   if (recipe.calibration.follow_float) return "follow_float";
   for (const LayerPlan& layer : plan.layers) {
+    if (layer.bias != BiasCorrection::kNone) return "bias_correction";
     if (layer.needs_hessian) return "the solver " + plan.rules.at(layer.layer.name)->solver;
   }
   return "the static scale of inputs";

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "laconic/base/text.h"
+#include "laconic/export/gguf/row_fallback.h"
 #include "laconic/recipe/last_match.h"
 
 namespace laconic {
@@ -126,6 +127,26 @@ void check_joint(const QuantizationPlan& plan, const LanguageModel& model) {
   }
 }
 
+// Whether a solver that knows the option is asked for it.
+bool has_fisher(const Solver& solver, const LayerRule& rule) {
+  return solver.default_options().contains("fisher") && rule.solver_options.value("fisher", false);
+}
+
+LayerPlan layer_plan(const graph::LinearLayer& layer, const LayerRule& rule, const Solver& solver,
+                     const Recipe& recipe) {
+  const bool corrects = rule.bias_correction != BiasCorrection::kNone;
+  const bool follows =
+      recipe.calibration.follow_float || rule.bias_correction == BiasCorrection::kFloat;
+  return {.layer = layer,
+          .weight = *rule.weight,
+          .input = rule.input,
+          .needs_hessian = solver.needs_hessian || follows || corrects,
+          .needs_mismatch = (solver.needs_hessian && solver.needs_mismatch) || follows,
+          .is_joint = solver.solve_block != nullptr,
+          .has_fisher = has_fisher(solver, rule),
+          .bias = rule.bias_correction};
+}
+
 }  // namespace
 
 QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& model,
@@ -137,14 +158,15 @@ QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& mo
     const LayerRule* rule = last_match(
         recipe.rules, [&](const LayerPattern& pattern) { return matches(pattern, layer, inside); });
     if (rule == nullptr || rule->skip) continue;
-    const Solver& solver = find_solver(parts, rule->solver);
-    plan.outcome.push_back(outcome_of(layer, *rule, model));
-    check_group(*rule, plan.outcome.back());
-    check_channel(*rule, plan.outcome.back());
-    const bool follows = recipe.calibration.follow_float;
-    plan.layers.push_back({layer, *rule->weight, rule->input, solver.needs_hessian || follows,
-                           (solver.needs_hessian && solver.needs_mismatch) || follows,
-                           solver.solve_block != nullptr && in_blocks(layer, model)});
+    NativeLayer& outcome = plan.outcome.emplace_back(outcome_of(layer, *rule, model));
+    plan.layers.push_back(layer_plan(layer, *rule, find_solver(parts, rule->solver), recipe));
+    if (const auto fallback = row_fallback(outcome)) {
+      plan.layers.back().weight = outcome.weight = fallback->weight;
+      plan.layers.back().notes.push_back(fallback->note);
+    }
+    plan.layers.back().is_joint = plan.layers.back().is_joint && inside;
+    check_group(*rule, outcome);
+    check_channel(*rule, outcome);
     plan.rules[layer.name] = rule;
     plan.needs_calibration = plan.needs_calibration || plan.layers.back().needs_hessian ||
                              plan.layers.back().has_static_input();

@@ -47,6 +47,9 @@ void emit(YAML::Emitter& out, const LayerRule& rule) {
     out << YAML::Key << "solver" << YAML::Value << rule.solver;
     out << YAML::Key << "solver_options" << YAML::Value;
     emit(out, rule.solver_options);
+    if (rule.bias_correction != BiasCorrection::kNone)
+      out << YAML::Key << "bias_correction" << YAML::Value
+          << bias_correction_words().at(static_cast<size_t>(rule.bias_correction));
   }
   out << YAML::EndMap;
 }
@@ -58,6 +61,7 @@ void emit(YAML::Emitter& out, const AttentionRule& rule) {
   emit(out, "queries", rule.quantizers.queries);
   emit(out, "keys", rule.quantizers.keys);
   emit(out, "values", rule.quantizers.values);
+  emit(out, "probabilities", rule.quantizers.probabilities);
   if (rule.quantizers.residual > 0)
     out << YAML::Key << "residual" << YAML::Value << rule.quantizers.residual;
   out << YAML::EndMap;

@@ -159,6 +159,17 @@ void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingRe
   }
 }
 
+void read_bias_correction(MappingReader& reader, LayerRule& rule) {
+  const auto& words = bias_correction_words();
+  std::string word = words.front();
+  reader.read("bias_correction", word);
+  const auto found = std::find(words.begin(), words.end(), word);
+  if (found == words.end())
+    reader.fail(reader.find("bias_correction"),
+                "bias_correction: unknown word \"" + word + "\"" + suggestion(word, words) + ".");
+  rule.bias_correction = static_cast<BiasCorrection>(found - words.begin());
+}
+
 LayerRule read_rule(const YAML::Node& node, const std::string& where, const Parts& parts) {
   MappingReader reader(node, where, "rule");
   LayerRule rule;
@@ -172,6 +183,7 @@ LayerRule read_rule(const YAML::Node& node, const std::string& where, const Part
   rule.weight = read_spec(reader, "weight", where, parts);
   rule.input = read_spec(reader, "input", where, parts);
   read_solver(reader, rule, parts);
+  read_bias_correction(reader, rule);
   reader.finish();
   if (rule.weight) check_weight(reader.find("weight"), *rule.weight, reader);
   if (rule.input) check_not_for_training(reader.find("input"), "input", *rule.input, reader);
@@ -205,6 +217,21 @@ void check_attention(const YAML::Node& node, const std::string& role, const Quan
                   "by one.");
 }
 
+/// A row of probabilities may be longer each time, so that nothing but the whole row has a scale.
+void check_probabilities(const YAML::Node& node, const QuantSpec& spec,
+                         const MappingReader& reader) {
+  check_not_for_training(node, "probabilities", spec, reader);
+  const bool is_constant = std::holds_alternative<ConstantScale>(spec.scale) &&
+                           std::holds_alternative<PerTensor>(spec.granularity);
+  const bool is_dynamic = std::holds_alternative<StatisticScale>(spec.scale) &&
+                          std::holds_alternative<PerToken>(spec.granularity);
+  if (is_constant || is_dynamic) return;
+  reader.fail(node,
+              "probabilities: expected granularity token (a scale for each query and head, found "
+              "anew) or granularity tensor with scale constant, such as {bits: 8, signed: false, "
+              "scale: constant, value: 0.00392157}.");
+}
+
 AttentionRule read_attention_rule(const YAML::Node& node, const std::string& where,
                                   const Parts& parts) {
   MappingReader reader(node, where, "attention rule");
@@ -222,13 +249,21 @@ AttentionRule read_attention_rule(const YAML::Node& node, const std::string& whe
   bool any = read_role("queries", rule.quantizers.queries);
   const bool keys = read_role("keys", rule.quantizers.keys);
   const bool values = read_role("values", rule.quantizers.values);
-  any = any || keys || values;
+  auto& probabilities = rule.quantizers.probabilities;
+  probabilities = read_spec(reader, "probabilities", where, parts);
+  if (probabilities) check_probabilities(reader.find("probabilities"), *probabilities, reader);
+  any = any || keys || values || probabilities;
   reader.finish();
-  if (any == rule.skip)
+  if (probabilities && rule.quantizers.residual > 0)
     reader.fail(node,
-                "attention rule: expected quantizers (queries, keys, values) or skip: true, "
-                "got " +
-                    std::string(any ? "both." : "neither."));
+                "attention rule: residual keeps the last keys and values in float, beside which "
+                "probabilities cannot be quantized. Remove one.");
+  if (any == rule.skip)
+    reader.fail(
+        node,
+        "attention rule: expected quantizers (queries, keys, values, probabilities) or skip: true, "
+        "got " +
+            std::string(any ? "both." : "neither."));
   if (rule.quantizers.residual > 0 && !keys && !values)
     reader.fail(node,
                 "attention rule: residual keeps the last keys and values in float: expected "

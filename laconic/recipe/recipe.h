@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "laconic/calibrate/bias_correction.h"
 #include "laconic/graph/attention_quantizers.h"
 #include "laconic/quant/quantizer/quant_spec.h"
 #include "laconic/recipe/parts.h"
@@ -31,6 +32,7 @@ struct LayerRule {
   std::optional<QuantSpec> weight, input;
   std::string solver = "nearest";
   nlohmann::json solver_options = nlohmann::json::object();
+  BiasCorrection bias_correction = BiasCorrection::kNone;
   bool operator==(const LayerRule&) const = default;
 };
 

@@ -16,8 +16,8 @@ namespace {
 // The words that a key may begin with: of the recipe, and of each of its rules.
 const std::vector<std::string> kTopWords = {"name",       "description", "calibration",
                                             "transforms", "rules",       "attention"};
-const std::vector<std::string> kRuleWords = {"layers", "skip",   "weight",
-                                             "input",  "solver", "solver_options"};
+const std::vector<std::string> kRuleWords = {"layers", "skip",           "weight",         "input",
+                                             "solver", "solver_options", "bias_correction"};
 constexpr size_t kMaximumWords = 16;
 
 struct Setting {

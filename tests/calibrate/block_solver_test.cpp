@@ -5,6 +5,7 @@
 #include "laconic/base/atomic_file.h"
 #include "laconic/base/interrupt.h"
 #include "laconic/calibrate/engine.h"
+#include "laconic/calibrate/fisher_weights.h"
 #include "laconic/solve/autoround/autoround.h"
 #include "tests/calibrate/small_model.h"
 
@@ -128,6 +129,78 @@ TEST(BlockSolver, LossOfWindowsIsTheMeanOfTheirs) {
     EXPECT_NEAR(loss({1, 4}), (first + second) / 2, 1e-5 * first);
     return solve_by_autoround(block, 0);
   });
+}
+
+/// Loss of the next token when what leaves a block is `value`.
+double loss_behind(const graph::Runner& runner, graph::NodeId end, graph::Value leaving,
+                   const at::Tensor& value, const graph::Environment& others) {
+  graph::Environment environment = others;
+  environment[leaving] = value;
+  const auto& graph = runner.graph();
+  runner.run(end, graph.size(), *tiny().parameters, environment);
+  const auto logits = environment.at({graph.output(), 0}).to(at::kDouble);
+  const auto ids = some_windows();
+  return at::cross_entropy_loss(logits.narrow(1, 0, logits.size(1) - 1).transpose(1, 2),
+                                ids.narrow(1, 1, ids.size(1) - 1))
+      .item<double>();
+}
+
+TEST(FisherWeights, AreSquaredSlopesOfTheLossOfTheNextToken) {
+  const at::NoGradGuard no_gradient;
+  const graph::Runner runner(tiny().graph);
+  const graph::Block& block = tiny().blocks.at(tiny().blocks.size() - 2);
+  Activations activations(runner, some_windows(), 5);
+  Progress progress("", 1, false);
+  activations.advance(block.end, *tiny().parameters, progress);
+  const BlockLoss::Passage passage{&runner, block.begin, block.end, &activations};
+  const auto weights = fisher_weights(passage, *tiny().parameters, some_windows(), 5);
+  ASSERT_EQ(weights.size(), 1u);
+  EXPECT_NEAR(weights[0].mean().item<double>(), 1, 1e-5);
+  const auto values = activations.gather({0, 1, 2, 3, 4});
+  const graph::Value leaving = BlockLoss::leaving(passage).front();
+  const auto value = values.at(leaving).to(at::kFloat);
+  const auto slope = [&](int64_t token, int64_t feature) {
+    auto there = value.clone(), back = value.clone();
+    const double step = 0.02;
+    there[2][token][feature] += step;
+    back[2][token][feature] -= step;
+    return (loss_behind(runner, block.end, leaving, there, values) -
+            loss_behind(runner, block.end, leaving, back, values)) /
+           (2 * step);
+  };
+  // Those that matter most: their slopes stand out of the rounding of float32.
+  const auto largest = std::get<1>(weights[0][2].flatten().topk(6));
+  double first = 0;
+  for (int64_t i = 0; i < 6; ++i) {
+    const int64_t place = largest[i].item<int64_t>();
+    const int64_t token = place / value.size(2), feature = place % value.size(2);
+    const double squared = std::pow(slope(token, feature), 2);
+    const double ratio = weights[0][2][token][feature].item<double>() / squared;
+    if (i == 0) first = ratio;
+    EXPECT_NEAR(ratio / first, 1, 0.05) << token << " " << feature;
+  }
+}
+
+TEST(BlockSolver, FisherWeightsMakeTheLossAnother) {
+  const TemporaryDirectory directory;
+  std::vector<double> plain, weighted;
+  for (auto* losses : {&plain, &weighted}) {
+    auto plans = joint_plans();
+    for (LayerPlan& plan : plans) plan.has_fisher = losses == &weighted;
+    const EngineOptions options{.stop_after_blocks = 1};
+    EXPECT_THROW(run(directory / (losses == &plain ? "a" : "b"), plans, options,
+                     [&](const BlockTask& block) {
+                       auto weights = float_weights(block);
+                       losses->push_back(block.loss(all_windows(block), weights).item<double>());
+                       weights[0] = weights[0] * 0.5;
+                       losses->push_back(block.loss(all_windows(block), weights).item<double>());
+                       return solve_by_autoround(block, 0);
+                     }),
+                 Interrupted);
+  }
+  EXPECT_LT(plain.at(0), 1e-12);
+  EXPECT_LT(weighted.at(0), 1e-12);
+  EXPECT_GT(std::abs(weighted.at(1) / plain.at(1) - 1), 0.01);
 }
 
 TEST(BlockSolver, ResumedRunGivesTheSameBytes) {

@@ -194,6 +194,13 @@ TEST(Pipeline, QuantizedAttentionIsKeptInTheGraphAndRefusedByExporters) {
   quantized("{keys: {bits: 8, granularity: token}, values: {bits: 8, granularity: token}}");
   EXPECT_LT(logits_error(directory / "q"), 0.02);
   EXPECT_EQ(load_language_model(directory / "q").graph.quantizers.size(), 12u);
+  quantized("{probabilities: {bits: 8, signed: false, granularity: token}}");
+  EXPECT_LT(logits_error(directory / "q"), 0.02);
+  EXPECT_EQ(load_language_model(directory / "q").graph.quantizers.size(), 6u);
+  quantized(
+      "{probabilities: {bits: 2, signed: false, scale: constant, value: 0.333}, queries: {bits: 8, "
+      "granularity: token}}");
+  EXPECT_GT(logits_error(directory / "q"), 0.05);
   quantized("{values: {bits: 2, granularity: token}}");
   const double coarse = logits_error(directory / "q");
   EXPECT_GT(coarse, 0.05);

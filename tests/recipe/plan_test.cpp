@@ -1,12 +1,17 @@
 #include "laconic/recipe/plan.h"
 
+#include "laconic/export/gguf/gguf_export.h"
+#include "laconic/file/gguf/gguf.h"
 #include "laconic/recipe/sizes.h"
+#include "tests/testing/random_model.h"
 #include "tests/testing/testing.h"
 
 namespace laconic {
 namespace {
 
+using ::testing::AllOf;
 using testing::expect_error;
+using ::testing::HasSubstr;
 
 const LanguageModel& tiny_lm() {
   static const LanguageModel model =
@@ -62,6 +67,35 @@ TEST(Plan, LastRuleThatMatchesWins) {
   ASSERT_EQ(found.layers.size(), 7u);
   EXPECT_EQ(std::get<IntFormat>(found.layers[0].weight.format).bit_width, 4);
   EXPECT_EQ(std::get<IntFormat>(found.layers[6].weight.format).bit_width, 8);
+}
+
+TEST(Plan, RowsThatFillNoSuperBlockGetWhatLlamaCppGivesThem) {
+  const testing::TemporaryDirectory directory;
+  auto config = testing::random_config("LlamaForCausalLM");
+  config["hidden_size"] = 256;
+  config["intermediate_size"] = 288;
+  testing::write_random_model(config, directory / "m");
+  const LanguageModel model = load_language_model(directory / "m", {.resident = false});
+  const std::map<std::string, GgufType> types = {
+      {"gguf-q2_k", GgufType::IQ4_NL},    {"gguf-q3_k", GgufType::IQ4_NL},
+      {"gguf-q4_k-gptq", GgufType::Q5_0}, {"gguf-q5_k", GgufType::Q5_1},
+      {"gguf-q6_k", GgufType::Q8_0},      {"gguf-tq1_0", GgufType::Q4_0},
+      {"gguf-tq2_0-gptq", GgufType::Q4_0}};
+  for (const auto& [preset, type] : types) {
+    SCOPED_TRACE(preset);
+    const Recipe recipe = load_recipe(preset);
+    const QuantizationPlan found = plan_quantization(recipe, model);
+    EXPECT_TRUE(gguf_obstacles(model.config, found.outcome, GgufPrecision::kExact).empty());
+    for (size_t i = 0; i < found.layers.size(); ++i) {
+      const LayerPlan& layer = found.layers[i];
+      EXPECT_EQ(layer.weight, found.outcome[i].weight);
+      const bool is_short = layer.layer.name.ends_with("down_proj");
+      EXPECT_EQ(layer.notes.size(), is_short ? 1u : 0u) << layer.layer.name;
+      if (!is_short) continue;
+      EXPECT_THAT(layer.notes.front(),
+                  AllOf(HasSubstr("rows of 288 weights fill no"), HasSubstr(block_of(type).name)));
+    }
+  }
 }
 
 TEST(Plan, SolverWithAHessianNeedsCalibration) {

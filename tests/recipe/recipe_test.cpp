@@ -77,13 +77,18 @@ TEST(Recipe, AttentionRulesAreRead) {
       kGood +
           "attention:\n  - keys: {bits: 4, granularity: token}\n"
           "    values: {bits: 4, granularity: group, axis: -1, group_size: 32}\n    residual: 64\n"
-          "  - {layers: \"model.layers.0.*\", skip: true}\n",
+          "  - {layers: \"model.layers.0.*\", skip: true}\n"
+          "  - {layers: \"model.layers.1.*\", probabilities: {bits: 8, signed: false, granularity: "
+          "token}}\n",
       "r.yaml");
-  ASSERT_EQ(recipe.attention.size(), 2u);
+  ASSERT_EQ(recipe.attention.size(), 3u);
+  EXPECT_EQ(recipe.attention[2].quantizers.probabilities,
+            QuantSpec{}.let(IntFormat{8, false}, Granularity(PerToken{})));
   EXPECT_EQ(recipe.attention[0].layers[0].text, "*");
   EXPECT_EQ(recipe.attention[0].quantizers.residual, 64);
   EXPECT_EQ(recipe.attention[0].quantizers.keys,
             QuantSpec{}.let(IntFormat{.bit_width = 4}, Granularity(PerToken{})));
+  EXPECT_EQ(recipe.attention[0].quantizers.probabilities, std::nullopt);
   EXPECT_FALSE(recipe.attention[0].quantizers.queries);
   EXPECT_TRUE(recipe.attention[1].skip);
   EXPECT_EQ(parse_recipe(to_yaml(recipe), "printed"), recipe);
@@ -95,7 +100,7 @@ TEST(Recipe, FaultsInAttentionRulesAreNamed) {
   };
   fault("{keys: {bits: 4}}", {"r.yaml:2:12: ", "attention: expected a list"});
   fault("[{key: {bits: 4}}]", {"r.yaml:2:14: ", "\"keys\""});
-  fault("[{}]", {"expected quantizers (queries, keys, values)", "neither"});
+  fault("[{}]", {"expected quantizers (queries, keys, values, probabilities)", "neither"});
   fault("[{skip: true, keys: {bits: 4, granularity: token}}]", {"got both"});
   fault("[{keys: {bits: 4}}]", {"keys: expected granularity token"});
   fault("[{values: {bits: 4, granularity: group, group_size: 8, axis: 0}}]",
@@ -103,6 +108,11 @@ TEST(Recipe, FaultsInAttentionRulesAreNamed) {
   fault("[{values: {bits: 4, granularity: token, scale: learned}}]",
         {"values: scale", "got learned"});
   fault("[{queries: {bits: 4, granularity: token}, residual: 4}]", {"residual"});
+  fault("[{probabilities: {bits: 8}}]", {"probabilities: expected granularity token"});
+  fault(
+      "[{keys: {bits: 4, granularity: token}, residual: 4, "
+      "probabilities: {bits: 8, granularity: token}}]",
+      {"residual keeps the last", "Remove one"});
   fault("[{keys: {bits: 4, granularity: token}, residual: -1}]", {"residual"});
 }
 
