@@ -55,6 +55,17 @@ std::string nearest_layer(const std::string& pattern, const LanguageModel& model
          join(words, ", ") + "}.";
 }
 
+// What a pattern that matches no linear layer means, when it is meant for an embedding; else empty.
+std::string embedding_sentence(const std::string& pattern, const LanguageModel& model) {
+  for (const graph::Node& node : model.graph.nodes) {
+    if (node.target != "aten::embedding" || !matches_pattern(node.module, pattern)) continue;
+    return ": " + node.module +
+           " is an embedding, which stays in float; linear layers are quantized, the head among "
+           "them by its name, once its weight is its own (transform fold_norms).";
+  }
+  return "";
+}
+
 void check_patterns(const Recipe& recipe, const LanguageModel& model) {
   TORCH_CHECK_VALUE(!model.layers.empty(), "[recipe] ", model.directory.string(),
                     ": the model has no linear layer.");
@@ -63,9 +74,11 @@ void check_patterns(const Recipe& recipe, const LanguageModel& model) {
       const bool found = std::any_of(
           model.layers.begin(), model.layers.end(),
           [&](const auto& layer) { return matches(pattern, layer, in_blocks(layer, model)); });
-      TORCH_CHECK_VALUE(found, pattern.where, ": layers: \"", pattern.text,
+      if (found) continue;
+      const std::string embedding = embedding_sentence(pattern.text, model);
+      TORCH_CHECK_VALUE(false, pattern.where, ": layers: \"", pattern.text,
                         "\" matches no linear layer of ", model.directory.string(),
-                        nearest_layer(pattern.text, model));
+                        embedding.empty() ? nearest_layer(pattern.text, model) : embedding);
     }
   }
 }

@@ -111,6 +111,8 @@ TEST(PlanFault, PatternWithoutAMatchNamesItsPlaceAndTheNearestLayer) {
   expect_plan_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n",
                     {"r.yaml:2:23: ", "model.layers."});
   expect_plan_fault("rules: [{layers: 're:.*[.]qq', skip: true}]\n", {"r.yaml:1:18: ", "q_proj"});
+  expect_plan_fault("rules: [{layers: '*embed_tokens', weight: {bits: 8}}]\n",
+                    {"r.yaml:1:18: ", "model.embed_tokens is an embedding, which stays in float"});
 }
 
 TEST(PlanFault, GroupSizeThatDoesNotFitNamesTheLayer) {

@@ -19,7 +19,7 @@ CoordinateOptions parse(const nlohmann::json& options) {
 LayerSolution solve(const LayerProblem& problem, const CoordinateOptions& options) {
   descent::Quadratic quadratic("coordinate_descent", problem,
                                descent::solve_start(options.start, problem));
-  for (int64_t pass = 0; pass < options.passes && quadratic.improve_codes() > 0;) ++pass;
+  quadratic.settle_codes(options.passes);
   return quadratic.best();
 }
 

@@ -44,7 +44,7 @@ LayerSolution solve(const LayerProblem& problem, const DecoupleqOptions& options
   descent::Quadratic quadratic(kName, problem, descent::solve_start(options.start, problem));
   for (int64_t round = 0; round < options.rounds; ++round) {
     quadratic.improve_scales();
-    for (int64_t pass = 0; pass < options.passes && quadratic.improve_codes() > 0;) ++pass;
+    quadratic.settle_codes(options.passes);
   }
   return quadratic.best();
 }

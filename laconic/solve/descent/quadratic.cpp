@@ -113,6 +113,10 @@ int64_t Quadratic::improve_codes() {
   return changed;
 }
 
+void Quadratic::settle_codes(int64_t passes) {
+  for (int64_t pass = 0; pass < passes && improve_codes() > 0;) ++pass;
+}
+
 void Quadratic::improve_group(int64_t group, int64_t begin, int64_t width) {
   const auto hessian = hessian_.narrow(0, begin, width).narrow(1, begin, width).to(at::kDouble);
   const auto r = gradient_.narrow(1, begin, width).to(at::kDouble);

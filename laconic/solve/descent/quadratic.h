@@ -14,6 +14,8 @@ class Quadratic {
 
   /// Each code in turn to the best one while all others stay. @returns how many changed.
   int64_t improve_codes();
+  /// The same so many times at most, until none changes.
+  void settle_codes(int64_t passes);
   /// Scales of groups of inputs, and zero points that are floats, by least squares, one group after
   /// the other; a scale that would not be positive stays.
   void improve_scales();
