@@ -22,6 +22,7 @@
 #include "laconic/calibrate/memory_plan.h"
 #include "laconic/calibrate/segment_work.h"
 #include "laconic/calibrate/segments.h"
+#include "laconic/calibrate/statistics_store.h"
 #include "laconic/quant/quantizer/running.h"
 
 namespace laconic {
@@ -67,6 +68,7 @@ class Engine {
   QuantParameters input_parameters(const LayerGroup& group, const SegmentWork& work,
                                    Progress& progress);
   LayerStatistics hessian(const LayerGroup& group, const SegmentWork& work, Progress& progress);
+  LayerStatistics stored_statistics(const LayerGroup& group);
   const LayerGroup& float_group(const LayerGroup& group) const;
   graph::NodeId float_end(const Segment& segment) const;
   RunWeights run_weights() const;
@@ -95,6 +97,7 @@ class Engine {
 /// Segments [0, n) go through the network; those behind need no statistics.
 size_t Engine::segments_to_run() const {
   size_t count = 0;
+  if (options_.statistics != nullptr) return count;
   for (size_t i = 0; i < graph_.segments.size(); ++i) {
     const Segment& segment = graph_.segments[i];
     if (segment.visits() > 0 && !is_done(segment)) count = i + 1;
@@ -114,7 +117,17 @@ int64_t Engine::steps(int64_t windows, size_t run) const {
   return passes * windows;
 }
 
+LayerStatistics Engine::stored_statistics(const LayerGroup& group) {
+  if (!group.needs_hessian && group.static_input() == nullptr) return {};
+  const Stopwatch watch;
+  LayerStatistics found = options_.statistics->layer(
+      group.tasks.front().layer.name, group.needs_hessian, group.static_input(), options_.device);
+  report_.calibrate_seconds += watch.seconds();
+  return found;
+}
+
 LayerStatistics Engine::statistics(const LayerGroup& group, SegmentWork& work, Progress& progress) {
+  if (options_.statistics != nullptr) return stored_statistics(group);
   std::optional<QuantParameters> input;
   if (group.static_input() != nullptr) {
     input = input_parameters(group, work, progress);
@@ -379,10 +392,17 @@ EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>
   const bool needs_windows = std::any_of(plans.begin(), plans.end(), [](const LayerPlan& plan) {
     return plan.needs_hessian || plan.has_static_input();
   });
-  if (needs_windows) check_windows(model, windows);
+  if (options.statistics != nullptr) {
+    options.statistics->check_serves(model, plans);
+    LACONIC_ASSERT(!needs_windows || !options.quantized_inputs, "they are of the float network.");
+  } else if (needs_windows) {
+    check_windows(model, windows);
+  }
   TORCH_CHECK_VALUE(!std::filesystem::exists(model.directory / "laconic.json"), "[engine] ",
                     model.directory.string(), " is quantized already. Start from the float model.");
-  return Engine(model, plans, solve, writer, options).run(windows);
+  Engine engine(model, plans, solve, writer, options);
+  check_own_weights(model, plans);
+  return engine.run(windows);
 }
 
 }  // namespace laconic

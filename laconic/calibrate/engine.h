@@ -15,6 +15,8 @@
 
 namespace laconic {
 
+class StatisticsStore;
+
 /// Statistics of one layer's input over the calibration set.
 struct LayerStatistics {
   at::Tensor
@@ -70,6 +72,9 @@ struct EngineOptions {
   /// Largest resident set that the process may have, bytes; 0: any. Obeyed by fewer windows at once
   /// and by activations on disk, in the writer's working directory.
   uint64_t host_memory = 0;
+  /// In place of windows: gathered before, of the same float network. The plans must need no more
+  /// (StatisticsStore::check_serves), and quantized_inputs be false.
+  const StatisticsStore* statistics = nullptr;
 };
 
 /// How the engine stayed under EngineOptions::host_memory.
@@ -124,7 +129,7 @@ int engine_shard_count(const LanguageModel& model);
 /// route other tokens to it); one with fewer than kFewestExpertTokens is rounded as if its inputs
 /// were uncorrelated (GPTQ: to nearest), and its report says so.
 /// @param windows  [n, length] int64 token ids; may be undefined when no layer needs a Hessian
-/// or has a static input: nothing is run then.
+/// or has a static input, or with options.statistics: nothing is run then.
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at
 /// all, a weight that is
 ///         tied to an embedding; naming the window for an id or a length that the model does not

@@ -1,7 +1,6 @@
 #include "laconic/calibrate/input_moments.h"
 
 #include <ATen/ops/aminmax.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/maximum.h>
 #include <c10/util/Exception.h>
@@ -13,8 +12,6 @@
 namespace laconic {
 namespace {
 
-/// As many as kernel::GramSum multiplies at once.
-constexpr int64_t kRows = 512;
 constexpr double kLargestHalf = 65504;
 
 at::Tensor input_rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).to(at::kFloat); }
@@ -25,42 +22,6 @@ void accumulate(const at::Tensor& rows, at::Tensor& total) {
 }
 
 }  // namespace
-
-void RowChunks::add(const std::vector<at::Tensor>& rows, const Take& take) {
-  const auto part = [](const std::vector<at::Tensor>& all, int64_t begin, int64_t count) {
-    std::vector<at::Tensor> parts;
-    for (const at::Tensor& one : all) parts.push_back(one.narrow(0, begin, count));
-    return parts;
-  };
-  const int64_t total = rows.front().size(0);
-  // Other devices promise no bits, and are quicker with all rows at once.
-  if (!rows.front().is_cpu() && total > 0) return take(rows);
-  for (int64_t begin = 0; begin < total;) {
-    const int64_t count = std::min(kRows - count_, total - begin);
-    const auto arrived = part(rows, begin, count);
-    begin += count;
-    if (count == kRows) {
-      take(arrived);
-      continue;
-    }
-    if (waiting_.empty()) {
-      for (const at::Tensor& one : rows)
-        waiting_.push_back(at::empty({kRows, one.size(1)}, one.options()));
-    }
-    const auto places = part(waiting_, count_, count);
-    for (size_t i = 0; i < places.size(); ++i) places[i].copy_(arrived[i]);
-    count_ = (count_ + count) % kRows;
-    if (count_ == 0) take(waiting_);
-  }
-}
-
-void RowChunks::finish(const Take& take) {
-  if (count_ == 0) return;
-  for (at::Tensor& one : waiting_) one = one.narrow(0, 0, count_);
-  take(waiting_);
-  waiting_.clear();
-  count_ = 0;
-}
 
 void InputMoments::take(const std::vector<at::Tensor>& rows) {
   sum_->add(rows.front());
@@ -94,6 +55,34 @@ void InputMoments::add(const at::Tensor& x, const at::Tensor& float_x) {
   pairs_.add({rows, input_rows(float_x) - rows}, [&](const auto& pair) { take_both(pair); });
 }
 
+LayerStatistics layer_statistics(const std::string& layer, const SeenRows& seen, int64_t tokens) {
+  LayerStatistics statistics;
+  statistics.hessian = seen.hessian;
+  statistics.mean = seen.mean;
+  statistics.rows = seen.rows;
+  if (seen.rows < std::min(kFewestExpertTokens, tokens)) {
+    statistics.hessian = at::eye(seen.hessian.size(0), seen.hessian.options());
+    statistics.mean = at::Tensor();
+    statistics.notes.push_back("saw " + std::to_string(seen.rows) + " of " +
+                               std::to_string(tokens) + " calibration tokens, fewer than " +
+                               std::to_string(kFewestExpertTokens) +
+                               ": rounded without statistics.");
+  }
+  statistics.mean_square = statistics.hessian.diagonal().clone();
+  const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
+  TORCH_CHECK_VALUE(finite, "[engine] layer ", layer,
+                    ": its input holds NaN or infinity on the calibration data. Look at "
+                    "the weights of the layers before it, and at its norm.");
+  if (seen.largest > kLargestHalf) {
+    std::ostringstream note;
+    note << "its input reaches " << seen.largest
+         << " on the calibration data, more than float16 holds (" << kLargestHalf
+         << "): run the model in bfloat16 or float32.";
+    statistics.notes.push_back(note.str());
+  }
+  return statistics;
+}
+
 LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
   TORCH_CHECK_VALUE(
       sum_ != nullptr, "[engine] layer ", layer,
@@ -101,30 +90,13 @@ LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
       "choose a solver that needs none (nearest).");
   rows_.finish([&](const auto& chunk) { take(chunk); });
   pairs_.finish([&](const auto& pair) { take_both(pair); });
-  LayerStatistics statistics;
-  statistics.rows = sum_->rows();
-  const bool is_rare = sum_->rows() < std::min(kFewestExpertTokens, tokens);
-  statistics.hessian = is_rare ? at::eye(sum_->columns(), sum_->options()) : sum_->mean();
-  if (is_rare)
-    statistics.notes.push_back("saw " + std::to_string(sum_->rows()) + " of " +
-                               std::to_string(tokens) + " calibration tokens, fewer than " +
-                               std::to_string(kFewestExpertTokens) +
-                               ": rounded without statistics.");
   const auto count = static_cast<double>(sum_->rows());
-  if (!is_rare && total_.defined()) statistics.mean = (total_ / count).to(at::kFloat);
-  statistics.mean_square = statistics.hessian.diagonal().clone();
-  const bool finite = std::isfinite(statistics.mean_square.sum(at::kDouble).item<double>());
-  TORCH_CHECK_VALUE(finite, "[engine] layer ", layer,
-                    ": its input holds NaN or infinity on the calibration data. Look at "
-                    "the weights of the layers before it, and at its norm.");
   const double largest = largest_.defined() ? largest_.item<double>() : 0;
-  if (largest > kLargestHalf) {
-    std::ostringstream note;
-    note << "its input reaches " << largest << " on the calibration data, more than float16 holds ("
-         << kLargestHalf << "): run the model in bfloat16 or float32.";
-    statistics.notes.push_back(note.str());
-  }
+  SeenRows seen{sum_->mean(), sum_->rows(), largest, {}};
+  if (total_.defined()) seen.mean = (total_ / count).to(at::kFloat);
   sum_.reset();  // one matrix less beside those that follow
+  LayerStatistics statistics = layer_statistics(layer, seen, tokens);
+  seen.hessian.reset();
   // Only an expert sees fewer tokens than there are, and each network routes its own to it.
   if (lost_ != nullptr && statistics.rows == tokens) {
     statistics.mismatch = mismatch_->mean();

@@ -2,29 +2,29 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "laconic/calibrate/engine.h"
+#include "laconic/calibrate/row_chunks.h"
 #include "laconic/kernel/gram.h"
 
 namespace laconic {
 
-/// Rows that come in any number, handed on so many at a time: the sums of them then do not depend
-/// on how they came.
-class RowChunks {
- public:
-  using Take = std::function<void(const std::vector<at::Tensor>&)>;
-  /// @param rows  matrices with the same number of rows, which stay together.
-  void add(const std::vector<at::Tensor>& rows, const Take& take);
-  void finish(const Take& take);  ///< hands the rest on
-
- private:
-  std::vector<at::Tensor> waiting_;  ///< [kRows, columns] each
-  int64_t count_ = 0;                ///< rows of them that are there
+/// What a layer's input was over the calibration windows.
+struct SeenRows {
+  at::Tensor hessian;  ///< [in, in] float32: X^T X / rows
+  int64_t rows = 0;
+  double largest = 0;  ///< magnitude of an element
+  at::Tensor mean;     ///< [in] float32; undefined for an input that was never seen
 };
+
+/// What solvers are told of it: an expert's input that was seen too rarely (kFewestExpertTokens)
+/// counts as uncorrelated. Notes say so, and when float16 would not hold an element.
+/// @param tokens  of all calibration windows.
+/// @throws c10::ValueError naming the layer for NaN or infinity.
+LayerStatistics layer_statistics(const std::string& layer, const SeenRows& seen, int64_t tokens);
 
 /// Second moments of a layer's input, batch by batch; how many rows a batch has changes no bit of
 /// them.
@@ -37,7 +37,7 @@ class InputMoments {
 
   /// @param layer   for messages.
   /// @param tokens  of all calibration windows.
-  /// The sums are gone then. A note says when float16 would not hold an element.
+  /// As layer_statistics has them; the sums are gone then.
   /// @throws c10::ValueError naming the layer when it saw nothing, or NaN or infinity.
   LayerStatistics mean(const std::string& layer, int64_t tokens);
 

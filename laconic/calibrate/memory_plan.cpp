@@ -191,12 +191,13 @@ Needs Planner::needs_of(const Segment& segment, bool is_run) const {
       weight = std::max(weight, shape.weight());
       elements += shape.weight() / kFloat;
       const int64_t bits = stored_bits(task.plan->weight.format);
-      needs.weights += shape.weight() / kFloat * (bits + 4) / 8;  // packed, with scales
+      if (work_.solves) needs.weights += shape.weight() / kFloat * (bits + 4) / 8;  // with scales
       if (is_run && work_.runs_float) needs.weights += shape.weight();
     }
-    int64_t bytes = kWeightsSolving * weight;
+    int64_t bytes = work_.solves ? kWeightsSolving * weight : 0;
     if (group.needs_hessian) {
-      const int64_t solving = (both ? kMismatchMatrices : kHessianMatrices) * shape.matrix();
+      const int64_t solving =
+          work_.solves ? (both ? kMismatchMatrices : kHessianMatrices) * shape.matrix() : 0;
       const int64_t gathering = (both ? kMismatchSums : kHessianSums) * shape.matrix() +
                                 (both ? 3 : 1) * kRowsWaiting * shape.in * kFloat;
       bytes = std::max(gathering, bytes + solving);
@@ -255,6 +256,12 @@ MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, 
       "), one window at a time and activations on disk. Allow that much, or choose shorter windows "
       "(calibration.length), a solver that needs no Hessian (nearest), or leave the layer out "
       "(skip: true).");
+}
+
+std::string describe_memory(const MemoryReport& report) {
+  if (!report.on_disk) return "";
+  return "  " + readable_bytes(report.spilled_bytes) +
+         " of activations were on disk, to stay under " + readable_bytes(report.limit) + "\n";
 }
 
 nlohmann::json to_json(const MemoryReport& report) {

@@ -17,6 +17,7 @@ struct PlannedWork {
   size_t run = 0;           ///< so many segments are run, from the first on
   int64_t windows = 0;      ///< calibration windows
   int64_t length = 0;       ///< tokens of each
+  bool solves = true;       ///< else statistics are gathered, and nothing more
 };
 
 /// Chooses how to stay under EngineOptions::host_memory, for a process that holds `resident` bytes
@@ -28,5 +29,7 @@ struct PlannedWork {
 MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, uint64_t resident);
 
 nlohmann::json to_json(const MemoryReport& report);
+/// A line for people, "  ... on disk ...\n"; empty when nothing was.
+std::string describe_memory(const MemoryReport& report);
 
 }  // namespace laconic

@@ -43,7 +43,6 @@ void check_not_shared(const Graph& graph, const LinearLayer& layer) {
 std::map<std::string, const LayerPlan*> index_plans(const LanguageModel& model,
                                                     const std::vector<LayerPlan>& plans) {
   std::map<std::string, const LayerPlan*> by_name;
-  std::map<std::string, std::string> by_weight;
   for (const LayerPlan& plan : plans) {
     const std::string& name = plan.layer.name;
     const bool known = std::any_of(model.layers.begin(), model.layers.end(),
@@ -51,10 +50,6 @@ std::map<std::string, const LayerPlan*> index_plans(const LanguageModel& model,
     TORCH_CHECK_VALUE(known, "[engine] layer ", name, ": the model has no such linear layer.");
     TORCH_CHECK_VALUE(by_name.emplace(name, &plan).second, "[engine] layer ", name,
                       " is planned twice.");
-    const auto [other, is_new] = by_weight.emplace(plan.layer.weight_name, name);
-    TORCH_CHECK_VALUE(is_new, "[engine] layers ", other->second, " and ", name,
-                      " share the weight ", plan.layer.weight_name, ": plan one of them.");
-    check_not_shared(model.graph, plan.layer);
   }
   return by_name;
 }
@@ -151,6 +146,16 @@ int64_t Segment::visits() const {
   int64_t count = 0;
   for (const LayerGroup& group : groups) count += group.visits();
   return count;
+}
+
+void check_own_weights(const LanguageModel& model, const std::vector<LayerPlan>& plans) {
+  std::map<std::string, std::string> by_weight;
+  for (const LayerPlan& plan : plans) {
+    const auto [other, is_new] = by_weight.emplace(plan.layer.weight_name, plan.layer.name);
+    TORCH_CHECK_VALUE(is_new, "[engine] layers ", other->second, " and ", plan.layer.name,
+                      " share the weight ", plan.layer.weight_name, ": plan one of them.");
+    check_not_shared(model.graph, plan.layer);
+  }
 }
 
 EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPlan>& plans,

@@ -49,9 +49,11 @@ struct EngineGraph {
   std::vector<Segment> segments;  ///< in order, without gaps
 };
 
-/// @throws c10::ValueError for a plan whose layer is not in the graph, is named twice, shares its
-/// weight with another
-///         layer, or is tied to an embedding.
+/// @throws c10::ValueError for a plan whose layer shares its weight with another one, or is tied to
+/// an embedding: the weight cannot be replaced for the layer alone.
+void check_own_weights(const LanguageModel& model, const std::vector<LayerPlan>& plans);
+
+/// @throws c10::ValueError for a plan whose layer is not in the graph or is named twice.
 EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPlan>& plans,
                           bool quantized_inputs);
 

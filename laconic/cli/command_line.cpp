@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kWrongUse = 2;
 constexpr size_t kColumn = 30;
-const std::vector<std::string> kCommands = {"quantize", "evaluate", "export",
-                                            "compare",  "recipes",  "serve"};
+const std::vector<std::string> kCommands = {"quantize", "calibrate", "evaluate", "export",
+                                            "compare",  "recipes",   "serve"};
 
 // Options that the program will have: named, so that nobody looks for a typing error.
 struct Planned {
@@ -74,6 +74,7 @@ class Grammar {
     app_.get_formatter()->column_width(kColumn);
     app_.require_subcommand(1);
     add_quantize();
+    add_calibrate();
     add_evaluate();
     add_export();
     add_compare();
@@ -86,6 +87,7 @@ class Grammar {
   CommandLine chosen() const {
     CommandLine line = common_;
     if (app_.got_subcommand("quantize")) line.command = quantize_;
+    if (app_.got_subcommand("calibrate")) line.command = calibrate_;
     if (app_.got_subcommand("evaluate")) line.command = perplexity_;
     if (app_.got_subcommand("export")) line.command = export_;
     if (app_.got_subcommand("compare")) line.command = compare_;
@@ -110,19 +112,37 @@ class Grammar {
     add_common(command);
   }
 
-  void add_quantization(CLI::App* command, std::string& calibration,
-                        std::vector<std::string>& settings, int64_t& seed) {
+  template <typename Command>
+  void add_quantization(CLI::App* command, Command& asked) {
     command
-        ->add_option("--calibration", calibration,
+        ->add_option("--calibration", asked.calibration,
                      "Text (UTF-8) whose windows calibrate; needed by gptq.")
         ->type_name("FILE");
-    command->add_option("--set", settings, "Change the recipe: weight.bits=3; may be repeated.")
+    command
+        ->add_option("--statistics", asked.statistics,
+                     "In place of the text: what `laconic calibrate` wrote of this model.")
+        ->type_name("DIR");
+    command
+        ->add_option("--set", asked.settings, "Change the recipe: weight.bits=3; may be repeated.")
         ->type_name("KEY=VALUE")
         ->expected(1)
         ->take_all();
-    command->add_option("--seed", seed, "Seed of all random choices; default: the recipe's.")
+    command->add_option("--seed", asked.seed, "Seed of all random choices; default: the recipe's.")
         ->type_name("N")
         ->check(whole_number(0));
+  }
+
+  static void add_number(CLI::App* command, const char* name, int64_t& number, const char* help) {
+    command->add_option(name, number, help)->type_name("N")->check(whole_number(1));
+  }
+
+  /// How the calibration windows are run.
+  template <typename Command>
+  void add_calibration_work(CLI::App* command, Command& asked) {
+    command->add_option("--batch", asked.batch, "Calibration windows computed at once.")
+        ->type_name("N")
+        ->check(whole_number(1, 4096));
+    add_host_memory(command, asked.host_memory);
   }
 
   void add_host_memory(CLI::App* command, uint64_t& bytes) {
@@ -200,13 +220,45 @@ class Grammar {
                      "Write these files too: gguf, compressed-tensors.")
         ->type_name("FORMAT,...")
         ->delimiter(',');
-    add_quantization(command, quantize_.calibration, quantize_.settings, quantize_.seed);
-    command->add_option("--batch", quantize_.batch, "Calibration windows computed at once.")
-        ->type_name("N")
-        ->check(whole_number(1, 4096));
-    add_host_memory(command, quantize_.host_memory);
+    add_quantization(command, quantize_);
+    add_calibration_work(command, quantize_);
     command->add_flag("--overwrite", quantize_.overwrite,
                       "Replace a finished DIR once the new one is complete.");
+    add_machine(command);
+  }
+
+  void add_calibrate() {
+    CLI::App* command = app_.add_subcommand(
+        "calibrate", "Gather statistics of a model's inputs once, for any number of recipes.");
+    command->footer(
+        "\nExample:\n  laconic calibrate assets/tiny-lm --calibration "
+        "assets/text/calibration.txt --out tiny-statistics\n"
+        "  laconic quantize assets/tiny-lm --recipe w4a16-g128-gptq --statistics tiny-statistics "
+        "--out tiny-w4");
+    command->add_option("MODEL", calibrate_.model, "Directory of the float model.")
+        ->required()
+        ->type_name("");
+    command
+        ->add_option("--calibration", calibrate_.calibration, "Text (UTF-8), JSON lines, or .npy.")
+        ->required()
+        ->type_name("FILE");
+    command->add_option("--out", calibrate_.out, "Directory to write.")
+        ->required()
+        ->type_name("DIR");
+    add_number(command, "--windows", calibrate_.windows,
+               "As calibration.windows of the recipes; default: 128.");
+    add_number(command, "--length", calibrate_.length,
+               "As calibration.length: tokens of a window; default: 512.");
+    command->add_option("--seed", calibrate_.seed, "As calibration.seed; default: 0.")
+        ->type_name("N")
+        ->check(whole_number(0));
+    command
+        ->add_option("--field", calibrate_.field,
+                     "As calibration.field: of JSON lines; default: text.")
+        ->type_name("NAME");
+    add_calibration_work(command, calibrate_);
+    command->add_flag("--overwrite", calibrate_.overwrite,
+                      "Replace finished statistics once the new ones are complete.");
     add_machine(command);
   }
 
@@ -268,7 +320,7 @@ class Grammar {
         ->type_name("A,B,...")
         ->delimiter(',');
     add_evaluation(command, compare_.evaluation);
-    add_quantization(command, compare_.calibration, compare_.settings, compare_.seed);
+    add_quantization(command, compare_);
     command
         ->add_option("--out", compare_.out,
                      "Keep the quantized models here; default: they are removed.")
@@ -309,6 +361,7 @@ class Grammar {
   CLI::App app_;
   CommandLine common_;
   QuantizeCommand quantize_;
+  CalibrateCommand calibrate_;
   PerplexityCommand perplexity_;
   ExportCommand export_;
   CompareCommand compare_;

@@ -11,12 +11,21 @@ namespace laconic {
 // rooms, so that the help is there at once (see main.cpp).
 
 struct QuantizeCommand {
-  std::string model, recipe, calibration, out;
+  std::string model, recipe, calibration, statistics, out;
   std::vector<std::string> settings;  ///< "key=value"
   std::vector<std::string> exports;   ///< names of exporters
   int64_t seed = -1;                  ///< -1: the recipe's
   int64_t batch = 0;                  ///< windows at once; 0: the engine's choice
   uint64_t host_memory = 0;           ///< bytes; 0: no limit
+  bool overwrite = false;
+};
+
+struct CalibrateCommand {
+  std::string model, calibration, out;
+  int64_t windows = 128, length = 512, seed = 0;
+  std::string field = "text";  ///< of JSON lines
+  int64_t batch = 0;           ///< windows at once; 0: the engine's choice
+  uint64_t host_memory = 0;    ///< bytes; 0: no limit
   bool overwrite = false;
 };
 
@@ -40,7 +49,7 @@ struct ExportCommand {
 };
 
 struct CompareCommand {
-  std::string model, calibration, out;
+  std::string model, calibration, statistics, out;
   std::vector<std::string> recipes, settings;
   EvaluationCommand evaluation;
   int64_t seed = -1;
@@ -59,8 +68,8 @@ struct ServeCommand {
 };
 
 struct CommandLine {
-  std::variant<QuantizeCommand, PerplexityCommand, ExportCommand, CompareCommand, RecipesCommand,
-               ServeCommand>
+  std::variant<QuantizeCommand, CalibrateCommand, PerplexityCommand, ExportCommand, CompareCommand,
+               RecipesCommand, ServeCommand>
       command;
   int64_t threads = 0;  ///< 0: LibTorch's choice
   std::string device = "cpu";

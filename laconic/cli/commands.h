@@ -20,6 +20,7 @@ struct Session {
 
 // One file a command. Each prints its result, and throws when it fails.
 void run_command(const QuantizeCommand& command, const Session& session);
+void run_command(const CalibrateCommand& command, const Session& session);
 void run_command(const PerplexityCommand& command, const Session& session);
 void run_command(const ExportCommand& command, const Session& session);
 void run_command(const CompareCommand& command, const Session& session);

@@ -56,15 +56,17 @@ int report_failure(const CommandLine& line, std::string message) {
 
 bool computes_anywhere(const CommandLine& line) {
   return std::holds_alternative<QuantizeCommand>(line.command) ||
+         std::holds_alternative<CalibrateCommand>(line.command) ||
          std::holds_alternative<PerplexityCommand>(line.command) ||
          std::holds_alternative<CompareCommand>(line.command);
 }
 
 void run(const CommandLine& line, const Parts& parts) {
   const at::Device device = parse_device(line.device);
-  TORCH_CHECK_VALUE(device.is_cpu() || computes_anywhere(line), "--device ", line.device,
-                    ": expected a command that computes on it: quantize, evaluate or compare. "
-                    "Leave --device out.");
+  TORCH_CHECK_VALUE(
+      device.is_cpu() || computes_anywhere(line), "--device ", line.device,
+      ": expected a command that computes on it: quantize, calibrate, evaluate or compare. "
+      "Leave --device out.");
   if (line.threads > 0) at::set_num_threads(static_cast<int>(line.threads));
   const Session session{parts, line.json, !line.quiet, device};
   std::visit([&](const auto& command) { run_command(command, session); }, line.command);

@@ -2,6 +2,7 @@
 
 #include "laconic/base/memory.h"
 #include "laconic/base/text.h"
+#include "laconic/calibrate/memory_plan.h"
 #include "laconic/cli/commands.h"
 #include "laconic/cli/table.h"
 #include "laconic/recipe/pipeline.h"
@@ -43,10 +44,7 @@ std::string readable(const QuantizeCommand& command, const QuantizeOutcome& outc
                      fixed(size.bits_per_parameter, 2) + " over the whole model), " +
                      readable_bytes(size.bytes) + ", " + readable_seconds(outcome.seconds) +
                      ", peak memory " + readable_bytes(peak_resident_bytes()) + "\n";
-  const MemoryReport& memory = outcome.report.memory;
-  if (memory.on_disk)
-    text += "  " + readable_bytes(memory.spilled_bytes) +
-            " of activations were on disk, to stay under " + readable_bytes(memory.limit) + "\n";
+  text += describe_memory(outcome.report.memory);
   for (const std::string& note : outcome.notes) text += "  " + note + "\n";
   for (const FinishedExport& done : outcome.exports) {
     text +=
@@ -63,6 +61,7 @@ void run_command(const QuantizeCommand& command, const Session& session) {
                   .recipe = load_recipe(command.recipe, command.settings, session.parts),
                   .calibration = command.calibration,
                   .out = command.out,
+                  .statistics = command.statistics,
                   .exports = command.exports,
                   .batch = command.batch,
                   .host_memory = command.host_memory,

@@ -32,15 +32,6 @@ std::vector<fs::path> model_files(const fs::path& model) {
   return files;
 }
 
-std::string fingerprint_of(const std::vector<fs::path>& files) {
-  Fingerprint fingerprint;
-  for (const auto& file : files) {
-    fingerprint.add(file.filename().string());
-    fingerprint.add_file(file);
-  }
-  return fingerprint.text();
-}
-
 std::string text_of(const nlohmann::json& journal, const char* key) {
   return journal.is_object() && journal.contains(key) && journal[key].is_string()
              ? journal[key].get<std::string>()
@@ -89,12 +80,25 @@ std::string mend(const fs::path& directory) {
 
 }  // namespace
 
+std::string fingerprint_of_model(const fs::path& model) {
+  Fingerprint fingerprint;
+  for (const auto& file : model_files(model)) {
+    fingerprint.add(file.filename().string());
+    fingerprint.add_file(file);
+  }
+  return fingerprint.text();
+}
+
+std::string fingerprint_of_text(const fs::path& data) {
+  Fingerprint text;
+  if (!data.empty()) text.add_file(data);
+  return text.text();
+}
+
 JobIdentity identify_job(const fs::path& model, const Recipe& recipe, const fs::path& data) {
   Fingerprint recipe_text;
   recipe_text.add(to_yaml(recipe));
-  Fingerprint text;
-  if (!data.empty()) text.add_file(data);
-  return {fingerprint_of(model_files(model)), recipe_text.text(), text.text()};
+  return {fingerprint_of_model(model), recipe_text.text(), fingerprint_of_text(data)};
 }
 
 nlohmann::json to_json(const JobIdentity& identity) {

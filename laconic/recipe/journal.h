@@ -15,6 +15,10 @@ struct JobIdentity {
   bool operator==(const JobIdentity&) const = default;
 };
 
+/// By content: configuration, tokenizer and weights of a model directory.
+std::string fingerprint_of_model(const std::filesystem::path& model);
+std::string fingerprint_of_text(const std::filesystem::path& data);
+
 /// @param model  directory: its configuration, tokenizer and weights count, by content.
 /// @param data   the calibration text; may be empty.
 JobIdentity identify_job(const std::filesystem::path& model, const Recipe& recipe,

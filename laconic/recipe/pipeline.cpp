@@ -5,6 +5,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 
 #include "laconic/base/directory.h"
@@ -18,6 +19,7 @@
 #include "laconic/graph/save.h"
 #include "laconic/load/placement.h"
 #include "laconic/recipe/attention_plan.h"
+#include "laconic/recipe/calibrate.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
 
@@ -77,6 +79,11 @@ std::string what_calibrates(const Recipe& recipe, const QuantizationPlan& plan) 
   return "the static scale of inputs";
 }
 
+CalibrationOptions options_of(const Recipe& recipe) {
+  const auto& wanted = recipe.calibration;
+  return {wanted.windows, wanted.length, wanted.seed, wanted.field};
+}
+
 CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& model,
                                  const QuantizationPlan& plan, const std::string& transform) {
   if (!plan.needs_calibration && transform.empty()) {
@@ -88,17 +95,7 @@ CalibrationData read_calibration(const QuantizeJob& job, const LanguageModel& mo
       !job.calibration.empty(), "[quantize] recipe ", job.recipe.name, ": ",
       transform.empty() ? what_calibrates(job.recipe, plan) : "the transform " + transform,
       " calibrates on a text: give one with --calibration FILE.");
-  const auto& wanted = job.recipe.calibration;
-  CalibrationOptions options{wanted.windows, wanted.length, wanted.seed, wanted.field};
-  const bool too_long = model.maximum_length > 0 && wanted.length > model.maximum_length;
-  if (too_long) options.length = model.maximum_length;
-  CalibrationData data =
-      load_calibration(job.calibration, model.tokenizer.get(), model.vocabulary_size, options);
-  if (too_long) {
-    data.notes.push_back("calibration windows have " + std::to_string(options.length) +
-                         " tokens: the model has no more positions.");
-  }
-  return data;
+  return read_windows(job.calibration, model, options_of(job.recipe));
 }
 
 LayerProblem problem_of(const LayerPlan& layer, const at::Tensor& weight,
@@ -141,11 +138,14 @@ SolveBlockFunction make_solve_block(const QuantizationPlan& plan, const Parts& p
 }
 
 struct Preparation {
+  Recipe recipe;  ///< the job's; of stored statistics: with quantized_inputs false
   LanguageModel model;
   std::vector<TransformReport> transforms;
   QuantizationPlan plan;
   std::map<std::string, graph::AttentionQuantizers> attention;  ///< by module
   CalibrationData calibration;
+  std::unique_ptr<StatisticsStore> statistics;  ///< null: not used
+  std::vector<std::string> notes = {};
 
   /// Why the directory holds a graph, if it does.
   std::vector<std::string> graph_changes() const {
@@ -156,8 +156,7 @@ struct Preparation {
 };
 
 // Without times, memory and paths: the same job gives the same bytes.
-nlohmann::json manifest_of(const QuantizeJob& job, const Preparation& ready,
-                           const EngineReport& report) {
+nlohmann::json manifest_of(const Preparation& ready, const EngineReport& report) {
   const CalibrationData& data = ready.calibration;
   auto layers = nlohmann::json::array(), measured = nlohmann::json::array(),
        transformed = nlohmann::json::array();
@@ -175,23 +174,44 @@ nlohmann::json manifest_of(const QuantizeJob& job, const Preparation& ready,
   nlohmann::json manifest = {
       {"architecture", ready.model.architecture},
       {"layers", layers},
-      {"recipe", {{"name", job.recipe.name}, {"yaml", to_yaml(job.recipe)}}},
-      {"seed", job.recipe.calibration.seed},
+      {"recipe", {{"name", ready.recipe.name}, {"yaml", to_yaml(ready.recipe)}}},
+      {"seed", ready.recipe.calibration.seed},
       {"calibration", {{"offsets", data.offsets}, {"tokens", data.tokens}, {"notes", data.notes}}},
       {"report", {{"layers", measured}, {"transforms", transformed}}}};
   if (const auto changes = ready.graph_changes(); !changes.empty()) manifest["graph"] = changes;
   return manifest;
 }
 
+// What was gathered before, in place of the text.
+void use_statistics(const QuantizeJob& job, const Parts& parts, Preparation& ready) {
+  for (const TransformStep& step : job.recipe.transforms)
+    TORCH_CHECK_VALUE(!find_transform(parts, step.name).runs_windows, "[statistics] recipe ",
+                      job.recipe.name, ": the transform ", step.name, " runs the calibration ",
+                      "windows themselves, which ", job.statistics.string(),
+                      " does not hold. Give --calibration in place of --statistics.");
+  ready.statistics = open_statistics(
+      job.statistics, {job.model, job.calibration, job.recipe.name, options_of(job.recipe)});
+  ready.calibration = ready.statistics->origin().data;
+  if (!ready.plan.needs_calibration || !ready.recipe.calibration.quantized_inputs) return;
+  ready.recipe.calibration.quantized_inputs = false;
+  ready.notes.push_back("statistics of " + job.statistics.string() +
+                        " are of the float network's inputs: calibration.quantized_inputs is "
+                        "false here.");
+}
+
 // Everything that can be wrong with the input, before anything is written.
 Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   Preparation ready;
+  ready.recipe = job.recipe;
   ready.model = load_language_model(job.model, {.resident = false});
   // Twice: faults of patterns before the transforms' work, and nodes as they are after it.
-  ready.plan = plan_quantization(job.recipe, ready.model, parts);
+  ready.plan = plan_quantization(ready.recipe, ready.model, parts);
   const std::string transform = transform_with_windows(job.recipe, parts);
-  ready.calibration = read_calibration(job, ready.model, ready.plan, transform);
-  transform::TransformContext context{ready.calibration.windows, {}, {}};
+  if (!job.statistics.empty() && (ready.plan.needs_calibration || !transform.empty()))
+    use_statistics(job, parts, ready);
+  else
+    ready.calibration = read_calibration(job, ready.model, ready.plan, transform);
+  transform::TransformContext context{ready.calibration.windows, {}, {}, ready.statistics.get()};
   for (const NativeLayer& layer : ready.plan.outcome) {
     context.weights[layer.name] = layer.weight;
     if (layer.input) context.inputs[layer.name] = *layer.input;
@@ -199,7 +219,8 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   for (const TransformStep& step : job.recipe.transforms)
     ready.transforms.push_back(
         transform_model(ready.model, find_transform(parts, step.name), step.options, context));
-  ready.plan = plan_quantization(job.recipe, ready.model, parts);
+  ready.plan = plan_quantization(ready.recipe, ready.model, parts);
+  if (ready.statistics) ready.statistics->check_serves(ready.model, ready.plan.layers);
   ready.plan.needs_calibration = ready.plan.needs_calibration || !transform.empty();
   ready.attention = plan_attention(job.recipe, ready.model);
   for (const std::string& format : job.exports)
@@ -227,8 +248,11 @@ std::vector<std::filesystem::path> result_files(const Preparation& ready,
 }
 
 JobIdentity identify(const Preparation& ready, const QuantizeJob& job) {
-  const bool uses_text = ready.plan.needs_calibration;
-  return identify_job(job.model, job.recipe, uses_text ? job.calibration : std::filesystem::path());
+  const bool uses_text = ready.plan.needs_calibration && !ready.statistics;
+  JobIdentity identity =
+      identify_job(job.model, ready.recipe, uses_text ? job.calibration : std::filesystem::path());
+  if (ready.statistics) identity.data = ready.statistics->origin().text;
+  return identity;
 }
 
 EngineReport work(const Preparation& ready, const JobIdentity& identity, const QuantizeJob& job,
@@ -238,11 +262,12 @@ EngineReport work(const Preparation& ready, const JobIdentity& identity, const Q
   options.progress = job.progress;
   options.device = job.device;
   options.host_memory = job.host_memory;
-  options.quantized_inputs = job.recipe.calibration.quantized_inputs;
+  options.quantized_inputs = ready.recipe.calibration.quantized_inputs;
+  options.statistics = ready.plan.needs_calibration ? ready.statistics.get() : nullptr;
   options.solve_block = make_solve_block(ready.plan, parts);
   EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
                                    make_solve(ready.plan, parts), writer, options);
-  auto manifest = manifest_of(job, ready, report);
+  auto manifest = manifest_of(ready, report);
   manifest["job"] = to_json(identity);
   writer.finish(manifest, result_files(ready, writer), parts.quantizers);
   return report;
@@ -274,11 +299,14 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
   place(ready.model, job.device, /*resident=*/false);
   outcome.offsets = ready.calibration.offsets;
   outcome.notes = ready.calibration.notes;
+  outcome.notes.insert(outcome.notes.end(), ready.notes.begin(), ready.notes.end());
   note_transforms(ready.transforms, outcome);
   for (std::string& line : describe_attention(ready.attention))
     outcome.notes.push_back(std::move(line));
   if (!ready.plan.needs_calibration && !job.calibration.empty())
     outcome.notes.emplace_back("the calibration text was not used: this recipe needs none.");
+  if (!ready.statistics && !job.statistics.empty())
+    outcome.notes.emplace_back("the statistics were not used: this recipe needs none.");
   NativeWriter writer(out, engine_shard_count(ready.model), job.overwrite);
   const JobIdentity identity = identify(ready, job);
   JobDirectory directory(writer.working_directory(), identity);

@@ -18,10 +18,13 @@ struct QuantizeJob {
   Recipe recipe;
   std::filesystem::path calibration;  ///< a text; may be empty when no solver needs one
   std::filesystem::path out;          ///< the native directory to write
-  std::vector<std::string> exports;   ///< names of exporters
-  int64_t batch = 0;                  ///< calibration windows at once; 0: the engine's choice
-  uint64_t host_memory = 0;           ///< EngineOptions::host_memory
-  bool overwrite = false;             ///< replace a finished `out` once the new one is complete
+  /// In place of the text: what run_calibrate wrote. Statistics are then of the float network
+  /// (calibration.quantized_inputs false, whatever the recipe says; a note tells).
+  std::filesystem::path statistics = {};
+  std::vector<std::string> exports;  ///< names of exporters
+  int64_t batch = 0;                 ///< calibration windows at once; 0: the engine's choice
+  uint64_t host_memory = 0;          ///< EngineOptions::host_memory
+  bool overwrite = false;            ///< replace a finished `out` once the new one is complete
   bool progress = false;
   at::Device device = at::kCPU;  ///< of network and solvers; transforms work on the CPU
 };

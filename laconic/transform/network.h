@@ -18,6 +18,10 @@
 #include "laconic/graph/parameters.h"
 #include "laconic/graph/rewrite.h"
 
+namespace laconic {
+class StatisticsStore;
+}
+
 namespace laconic::transform {
 
 /// What is known of the job beside the network.
@@ -25,6 +29,8 @@ struct TransformContext {
   at::Tensor windows = {};  ///< [n, length] int64 ids of the calibration text
   /// By layer: what its weight will be quantized by, and its input, if it will.
   std::map<std::string, QuantSpec> weights = {}, inputs = {};
+  /// In place of the windows: of the inputs of the network before any transform; may be null.
+  const StatisticsStore* statistics = nullptr;
 };
 
 /// A network that is rewritten: a graph and where its numbers come from.

@@ -4,46 +4,43 @@
 #include <ATen/ops/maximum.h>
 #include <c10/util/Exception.h>
 
-#include <optional>
+#include <map>
 
 #include "laconic/calibrate/activations.h"
-#include "laconic/kernel/gram.h"
+#include "laconic/calibrate/statistics_store.h"
 
 namespace laconic::transform {
 namespace {
 
 constexpr int64_t kBatch = 4;
 
-/// One input's sums while the windows go by.
-struct Sums {
-  Products products;
-  at::Tensor maximum = {}, total = {};
-  std::optional<kernel::GramSum> gram = {};
-  int64_t rows = 0;
+InputStatistics input_statistics(const FeatureStatistics& found) {
+  if (found.rows == 0) return {};
+  return {at::maximum(found.maximum, found.minimum.neg()), found.magnitude, found.hessian,
+          found.rows};
+}
 
-  void add(const at::Tensor& batch) {
-    const auto x = batch.reshape({-1, batch.size(-1)});
-    if (x.size(0) == 0) return;
-    const auto magnitude = x.abs();
-    const auto largest = magnitude.amax(0), sum = magnitude.sum(0, false, at::kDouble);
-    maximum = maximum.defined() ? at::maximum(maximum, largest) : largest;
-    total = total.defined() ? total + sum : sum;
-    rows += x.size(0);
-    if (products == Products::kNone) return;
-    if (!gram) gram.emplace(x.size(1));
-    gram->add(x.to(at::kFloat));
+/// From what was gathered before, of the network that nothing has changed yet.
+void show_stored(const FloatNetwork& network, const std::vector<WatchedInput>& watched,
+                 const SeeInput& see) {
+  const StatisticsStore& store = *network.context.statistics;
+  TORCH_CHECK_VALUE(network.changed.empty() && network.graph_changes.empty(),
+                    "[transform] the transforms before changed the network, and the statistics of ",
+                    store.directory().string(),
+                    " are of the one before. Put this transform first, ",
+                    "or give --calibration in place of --statistics.");
+  std::map<graph::Value, std::string> readers;
+  for (const graph::LinearLayer& layer : graph::find_linear_layers(network.graph))
+    readers.emplace(layer.input, layer.name);
+  for (size_t i = 0; i < watched.size(); ++i) {
+    const auto reader = readers.find(watched[i].value);
+    TORCH_CHECK_VALUE(reader != readers.end(), "[transform] layer ", watched[i].layer,
+                      ": what is looked at for it is the input of no linear layer, so that ",
+                      store.directory().string(), " has no statistics of it. Give --calibration ",
+                      "in place of --statistics.");
+    see(i, input_statistics(store.features(reader->second)));
   }
-
-  InputStatistics finish(const std::string& layer) {
-    if (rows == 0) return {};
-    TORCH_CHECK_VALUE(total.isfinite().all().item<bool>(), "[transform] layer ", layer,
-                      ": its input holds NaN or infinity on the calibration data. Look at the "
-                      "weights of the layers before it.");
-    const auto count = static_cast<double>(rows);
-    return {maximum.to(at::kFloat), (total / count).to(at::kFloat),
-            gram ? gram->mean() : at::Tensor(), rows};
-  }
-};
+}
 
 }  // namespace
 
@@ -54,6 +51,7 @@ std::string unreached(const std::string& layer) {
 void visit_inputs(const FloatNetwork& network, const std::vector<WatchedInput>& watched,
                   Products products, const SeeInput& see) {
   const at::NoGradGuard no_gradient;
+  if (network.context.statistics != nullptr) return show_stored(network, watched, see);
   TORCH_CHECK_VALUE(network.context.windows.defined() && network.context.windows.size(0) > 0,
                     "[transform] statistics of inputs: expected calibration windows, got none. "
                     "Give a text with --calibration FILE.");
@@ -67,10 +65,10 @@ void visit_inputs(const FloatNetwork& network, const std::vector<WatchedInput>& 
       activations.advance(blocks[block].begin, *network.parameters, progress);
       activations.begin_block();
     }
-    Sums sums{products};
+    FeatureMoments moments(products);
     activations.visit(watched[i].stop, watched[i].value, *network.parameters, progress,
-                      [&](const at::Tensor& x) { sums.add(x); });
-    see(i, sums.finish(watched[i].layer));
+                      [&](const at::Tensor& x) { moments.add(x); });
+    see(i, input_statistics(moments.finish("[transform] layer " + watched[i].layer)));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "laconic/calibrate/feature_moments.h"
 #include "laconic/transform/network.h"
 
 namespace laconic::transform {
@@ -29,11 +30,12 @@ struct InputStatistics {
 /// What a report says of a layer without such positions.
 std::string unreached(const std::string& layer);
 
-enum class Products { kNone, kHessian };
+using Products = FeatureMoments::Products;
 using SeeInput = std::function<void(size_t watched, const InputStatistics&)>;
 
 /// Runs the network's calibration windows through it block by block and shows the statistics of
-/// each input when they are known; one input's are in memory at a time.
+/// each input when they are known; one input's are in memory at a time. With
+/// TransformContext::statistics nothing is run.
 /// @param watched  in the order of their stops.
 /// @throws c10::ValueError naming the layer for an input that is not finite, or saying that there
 /// are no windows.

@@ -34,6 +34,7 @@ struct Transform {
   /// Names of the options with defaults, as JSON.
   nlohmann::json (*default_options)();
   bool needs_windows = false;  ///< looks at what the network does on calibration windows
+  bool runs_windows = false;   ///< and statistics of inputs do not say it (TransformContext)
 };
 
 std::span<const Transform> transforms();

@@ -33,13 +33,18 @@ RunningRange::RunningRange(QuantSpec spec) : spec_(std::move(spec)) {
                     part_name(spec_.scale), ". Choose StaticScale{}.");
 }
 
+bool RunningRange::needs_extremes_alone(const QuantSpec& spec) {
+  const auto* scale = std::get_if<StaticScale>(&spec.scale);
+  return scale != nullptr && is_of_extremes(scale->statistic);
+}
+
 void RunningRange::add(const at::Tensor& x) {
   check_quantizable(x);
   if (x.numel() == 0) return;
   const auto real = x.detach().to(c10::ScalarType::Float);
   shape_ = scale_shape(x.sizes(), spec_.granularity);
   ++windows_;
-  if (!is_of_extremes(std::get<StaticScale>(spec_.scale).statistic)) {
+  if (!needs_extremes_alone(spec_)) {
     const Range range = find_range(spec_, real);
     add_to(sum_.statistic, range.statistic);
     if (range.minimum.defined()) add_to(sum_.minimum, range.minimum);

@@ -16,6 +16,10 @@ class RunningRange {
   /// @throws c10::ValueError when the spec's scale is not static.
   explicit RunningRange(QuantSpec spec);
 
+  /// Whether the smallest and the largest numbers of each scale say all that its statistic asks
+  /// for.
+  static bool needs_extremes_alone(const QuantSpec& spec);
+
   /// One window, any shape of always the same rank (the last size stays too). Empty ones do not
   /// count.
   /// @throws c10::ValueError for NaN or infinity.

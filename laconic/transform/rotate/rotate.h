@@ -21,7 +21,8 @@ inline constexpr Transform kSpin{"spin",
                                  spin,
                                  check_spin,
                                  spin_defaults,
-                                 /*needs_windows=*/true};
+                                 /*needs_windows=*/true,
+                                 /*runs_windows=*/true};
 
 inline constexpr Transform kRotate{
     "rotate",
