@@ -102,14 +102,27 @@ HWY_INLINE bool goes_past_cache(const Run<T>& run) {
          (run.count >= kLong || run.count % unit == 0);
 }
 
+/// Quantizes elements that share a scale.
+template <class O, GridKind kGrid, bool kZero>
+HWY_INLINE auto quantized(hn::Vec<Wide> x, const RunScale<O>& scale, const Grid& grid) {
+  return value_of<O, kZero>(element_of<O, kGrid, kZero>(x, scale, grid), scale);
+}
+
+/// Asks for the elements of a pair of vectors that is `ahead` elements away; 0: for none.
+template <typename T>
+HWY_INLINE void prefetch_pair(const T* x, int64_t ahead) {
+  if (ahead <= 0) return;
+  hwy::Prefetch(x + ahead);
+  if constexpr (sizeof(T) == 4) hwy::Prefetch(x + ahead + hn::Lanes(Wide()));
+}
+
 /// The loop that all time goes to.
 template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T>
 HWY_INLINE void quantize_run(const Run<T>& run, const RunScale<O>& scale, const Grid& grid) {
   const Wide d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto value = [&](hn::Vec<Wide> x) HWY_ATTR {
-    return value_of<O, kZero>(element_of<O, kGrid, kZero>(x, scale, grid), scale);
-  };
+  const auto value = [&](hn::Vec<Wide> x)
+                         HWY_ATTR { return quantized<O, kGrid, kZero>(x, scale, grid); };
   const T* HWY_RESTRICT x = run.x;
   T* HWY_RESTRICT y = run.y;
   const bool streams = goes_past_cache(run);
@@ -117,10 +130,7 @@ HWY_INLINE void quantize_run(const Run<T>& run, const RunScale<O>& scale, const 
   if constexpr (hn::MaxLanes(d) > 1) {
     for (; i + 2 * lanes <= run.count; i += 2 * lanes) {
       const auto pair = load_pair(d, x + i);
-      if (run.ahead > 0) {
-        hwy::Prefetch(x + i + run.ahead);
-        if constexpr (sizeof(T) == 4) hwy::Prefetch(x + i + run.ahead + lanes);
-      }
+      prefetch_pair(x + i, run.ahead);
       store_pair<kAs>(d, Pair<Wide>{value(pair.first), value(pair.second)}, y + i, streams);
     }
   }
@@ -138,14 +148,10 @@ HWY_INLINE void quantize_pairs(const Run<T>& first, int64_t runs, const ScaleOf&
   T* HWY_RESTRICT y = first.y;
   for (int64_t i = 0; i < runs; ++i, x += count, y += count) {
     const RunScale<O> scale = scale_of(i);
-    const auto value = [&](hn::Vec<Wide> of) HWY_ATTR {
-      return value_of<O, kZero>(element_of<O, kGrid, kZero>(of, scale, grid), scale);
-    };
+    const auto value = [&](hn::Vec<Wide> of)
+                           HWY_ATTR { return quantized<O, kGrid, kZero>(of, scale, grid); };
     const auto pair = load_pair(d, x);
-    if (first.ahead > 0) {
-      hwy::Prefetch(x + first.ahead);
-      if constexpr (sizeof(T) == 4) hwy::Prefetch(x + first.ahead + count / 2);
-    }
+    prefetch_pair(x, first.ahead);
     store_pair<kAs>(d, Pair<Wide>{value(pair.first), value(pair.second)}, y, streams);
   }
 }
@@ -175,15 +181,12 @@ HWY_INLINE int64_t quantize_vectors(const Run<T>& first, int64_t runs, const Sca
   for (; i + 2 <= runs; i += 2, x += count, y += count) {
     RunScale<O> a = scale_of(i), b = scale_of(i + 1);
     if constexpr (sizeof(T) == 2) a = b = halves<O>(a, b);
-    const auto value = [&](hn::Vec<Wide> of, const RunScale<O>& scale) HWY_ATTR {
-      return value_of<O, kZero>(element_of<O, kGrid, kZero>(of, scale, grid), scale);
-    };
     const auto pair = load_pair(d, x);
-    if (first.ahead > 0) {
-      hwy::Prefetch(x + first.ahead);
-      if constexpr (sizeof(T) == 4) hwy::Prefetch(x + first.ahead + count / 2);
-    }
-    store_pair<kAs>(d, Pair<Wide>{value(pair.first, a), value(pair.second, b)}, y, streams);
+    prefetch_pair(x, first.ahead);
+    store_pair<kAs>(d,
+                    Pair<Wide>{quantized<O, kGrid, kZero>(pair.first, a, grid),
+                               quantized<O, kGrid, kZero>(pair.second, b, grid)},
+                    y, streams);
   }
   return i;
 }
