@@ -344,7 +344,6 @@ void Engine::plan(const at::Tensor& windows, size_t run) {
   PlannedWork work{model_, graph_, runs_float_, run};
   if (run > 0) work.windows = windows.size(0), work.length = windows.size(1);
   report_.memory = plan_memory(work, options_, resident_bytes());
-  if (!options_.device.is_cpu()) report_.memory.on_disk = false;  // they are on the device
   if (options_.host_memory > 0) return_freed_memory_at_once();
 }
 

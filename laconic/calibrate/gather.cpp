@@ -73,8 +73,7 @@ MemoryReport Gathering::plan(const at::Tensor& windows) const {
                          .windows = windows.size(0),
                          .length = windows.size(1),
                          .solves = false};
-  MemoryReport memory = plan_memory(work, options_, resident_bytes());
-  memory.on_disk = memory.on_disk && options_.device.is_cpu();
+  const MemoryReport memory = plan_memory(work, options_, resident_bytes());
   if (options_.host_memory > 0) return_freed_memory_at_once();
   return memory;
 }

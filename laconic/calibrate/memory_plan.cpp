@@ -240,7 +240,7 @@ MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, 
   const int64_t asked = report.batch;
   for (const bool on_disk : {false, true}) {
     for (report.batch = asked; report.batch > 0; report.batch /= 2) {
-      report.on_disk = on_disk;
+      report.on_disk = on_disk && options.device.is_cpu();  // else they are on the device
       report.planned_bytes = estimate(report.batch, on_disk);
       if (report.planned_bytes <= report.limit) return report;
     }
