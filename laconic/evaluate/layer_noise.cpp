@@ -13,10 +13,7 @@ double sum_of_squares(const at::Tensor& x) { return x.square().sum(at::kDouble).
 double decibels(double signal, double noise) { return 10 * std::log10(signal / noise); }
 
 bool is_in_a_block(const LanguageModel& model, const graph::LinearLayer& layer) {
-  return model.blocks.empty() ||
-         std::any_of(model.blocks.begin(), model.blocks.end(), [&](const graph::Block& block) {
-           return layer.node >= block.begin && layer.node < block.end;
-         });
+  return model.blocks.empty() || block_of(model.blocks, layer) != nullptr;
 }
 
 const graph::LinearLayer& find_layer(const LanguageModel& model, const std::string& name) {

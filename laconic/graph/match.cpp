@@ -154,6 +154,13 @@ std::vector<LinearLayer> find_linear_layers(const Graph& graph) {
   return layers;
 }
 
+const Block* block_of(const std::vector<Block>& blocks, const LinearLayer& layer) {
+  for (const Block& block : blocks) {
+    if (layer.node >= block.begin && layer.node < block.end) return &block;
+  }
+  return nullptr;
+}
+
 std::vector<Block> find_blocks(const Graph& graph) {
   std::map<std::string, Family> families;
   for (const Node& node : graph.nodes)

@@ -37,6 +37,8 @@ struct Block {
 /// @throws c10::ValueError when nodes of two blocks interleave, or not exactly one value enters a
 /// block.
 std::vector<Block> find_blocks(const Graph& graph);
+/// Null for a layer outside of them.
+const Block* block_of(const std::vector<Block>& blocks, const LinearLayer& layer);
 
 /// Quantizers of one linear layer.
 struct LayerQuantizers {

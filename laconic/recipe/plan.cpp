@@ -12,16 +12,8 @@
 namespace laconic {
 namespace {
 
-// Null for a layer outside of the blocks.
-const graph::Block* block_of(const graph::LinearLayer& layer, const LanguageModel& model) {
-  for (const graph::Block& block : model.blocks) {
-    if (layer.node >= block.begin && layer.node < block.end) return &block;
-  }
-  return nullptr;
-}
-
 bool in_blocks(const graph::LinearLayer& layer, const LanguageModel& model) {
-  return block_of(layer, model) != nullptr;
+  return block_of(model.blocks, layer) != nullptr;
 }
 
 bool is_wildcard(const std::string& pattern) {
@@ -128,7 +120,8 @@ void check_joint(const QuantizationPlan& plan, const LanguageModel& model) {
   std::map<const graph::Block*, const LayerPlan*> first;
   for (const LayerPlan& layer : plan.layers) {
     if (!layer.is_joint) continue;
-    const LayerPlan& other = *first.emplace(block_of(layer.layer, model), &layer).first->second;
+    const LayerPlan& other =
+        *first.emplace(block_of(model.blocks, layer.layer), &layer).first->second;
     const LayerRule &rule = *plan.rules.at(layer.layer.name),
                     &others = *plan.rules.at(other.layer.name);
     TORCH_CHECK_VALUE(rule.solver == others.solver && rule.solver_options == others.solver_options,

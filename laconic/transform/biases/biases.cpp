@@ -7,12 +7,6 @@
 namespace laconic::transform {
 namespace {
 
-bool in_blocks(const std::vector<graph::Block>& blocks, const graph::LinearLayer& layer) {
-  return std::any_of(blocks.begin(), blocks.end(), [&](const graph::Block& block) {
-    return layer.node >= block.begin && layer.node < block.end;
-  });
-}
-
 /// What configurations of Llama's kin call it.
 bool is_in_config(FloatNetwork& network) {
   for (const nlohmann::json& fields :
@@ -33,7 +27,7 @@ TransformReport biases(FloatNetwork& network, const nlohmann::json& options) {
   const auto blocks = graph::find_blocks(network.graph);
   for (const graph::LinearLayer& layer : graph::find_linear_layers(network.graph)) {
     const Bias bias = readers.bias_of(layer);
-    if (!bias.name.empty() || !bias.is_plain || !in_blocks(blocks, layer)) continue;
+    if (!bias.name.empty() || !bias.is_plain || block_of(blocks, layer) == nullptr) continue;
     const auto described = network.parameters->describe(layer.weight_name);
     const int64_t outputs = described.shape.at(layer.transposed ? 1 : 0);
     const std::string name = insert_bias(network, layer, insertions);
