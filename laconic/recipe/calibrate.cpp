@@ -10,8 +10,8 @@
 #include "laconic/base/progress.h"
 #include "laconic/base/text.h"
 #include "laconic/calibrate/gather.h"
-#include "laconic/load/native/native.h"
 #include "laconic/load/placement.h"
+#include "laconic/recipe/float_model.h"
 #include "laconic/recipe/journal.h"
 
 namespace laconic {
@@ -21,14 +21,7 @@ namespace fs = std::filesystem;
 
 // What can be asked before the model is read.
 void check_job(const CalibrateJob& job) {
-  TORCH_CHECK_VALUE(!NativeDirectory::is_native(job.model), "[calibrate] ", job.model.string(),
-                    ": already quantized. Give the float model that it was made from.");
-  TORCH_CHECK_VALUE(fs::is_directory(job.model), "[calibrate] ", job.model.string(),
-                    ": expected the directory of a model, got ",
-                    fs::exists(job.model) ? "a file." : "no such path.");
-  TORCH_CHECK_VALUE(!is_within(job.out, job.model) && !is_within(job.model, job.out),
-                    "[calibrate] --out ", job.out.string(), ": expected a place outside of ",
-                    job.model.string(), ". Choose another directory.");
+  check_float_model("calibrate", job.model, job.out);
   MappedFile::open(job.calibration);
   const fs::path out = without_slash(job.out);
   if (!fs::exists(fs::symlink_status(out)) || (fs::is_directory(out) && fs::is_empty(out))) return;

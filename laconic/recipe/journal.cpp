@@ -95,10 +95,14 @@ std::string fingerprint_of_text(const fs::path& data) {
   return text.text();
 }
 
+std::string fingerprint_of_recipe(const Recipe& recipe) {
+  Fingerprint text;
+  text.add(to_yaml(recipe));
+  return text.text();
+}
+
 JobIdentity identify_job(const fs::path& model, const Recipe& recipe, const fs::path& data) {
-  Fingerprint recipe_text;
-  recipe_text.add(to_yaml(recipe));
-  return {fingerprint_of_model(model), recipe_text.text(), fingerprint_of_text(data)};
+  return {fingerprint_of_model(model), fingerprint_of_recipe(recipe), fingerprint_of_text(data)};
 }
 
 nlohmann::json to_json(const JobIdentity& identity) {

@@ -18,6 +18,7 @@ struct JobIdentity {
 /// By content: configuration, tokenizer and weights of a model directory.
 std::string fingerprint_of_model(const std::filesystem::path& model);
 std::string fingerprint_of_text(const std::filesystem::path& data);
+std::string fingerprint_of_recipe(const Recipe& recipe);
 
 /// @param model  directory: its configuration, tokenizer and weights count, by content.
 /// @param data   the calibration text; may be empty.

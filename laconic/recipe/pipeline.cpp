@@ -20,6 +20,7 @@
 #include "laconic/load/placement.h"
 #include "laconic/recipe/attention_plan.h"
 #include "laconic/recipe/calibrate.h"
+#include "laconic/recipe/float_model.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
 
@@ -45,15 +46,7 @@ std::vector<std::filesystem::path> files_to_copy(const std::filesystem::path& mo
 void check_places(const QuantizeJob& job, const Parts& parts) {
   TORCH_CHECK_VALUE(!job.out.empty(),
                     "[quantize] --out: expected a directory to write, got nothing.");
-  TORCH_CHECK_VALUE(!NativeDirectory::is_native(job.model), "[quantize] ", job.model.string(),
-                    ": already quantized. Give the float model that it was made from.");
-  TORCH_CHECK_VALUE(std::filesystem::is_directory(job.model), "[quantize] ", job.model.string(),
-                    ": expected the directory of a model, got ",
-                    std::filesystem::exists(job.model) ? "a file." : "no such path.");
-  TORCH_CHECK_VALUE(!is_within(job.out, job.model) && !is_within(job.model, job.out),
-                    "[quantize] --out ", job.out.string(),
-                    ": expected a place outside of the model's ", "directory ", job.model.string(),
-                    ". Choose another directory.");
+  check_float_model("quantize", job.model, job.out);
   NativeWriter::check_replaceable(without_slash(job.out), job.overwrite);
   if (!job.calibration.empty()) MappedFile::open(job.calibration);
   for (const std::string& format : job.exports) {
@@ -248,11 +241,13 @@ std::vector<std::filesystem::path> result_files(const Preparation& ready,
 }
 
 JobIdentity identify(const Preparation& ready, const QuantizeJob& job) {
-  const bool uses_text = ready.plan.needs_calibration && !ready.statistics;
-  JobIdentity identity =
-      identify_job(job.model, ready.recipe, uses_text ? job.calibration : std::filesystem::path());
-  if (ready.statistics) identity.data = ready.statistics->origin().text;
-  return identity;
+  if (ready.statistics) {  // of this model, as open_statistics saw
+    const StatisticsOrigin& origin = ready.statistics->origin();
+    return {origin.model, fingerprint_of_recipe(ready.recipe), origin.text};
+  }
+  const bool uses_text = ready.plan.needs_calibration;
+  return identify_job(job.model, ready.recipe,
+                      uses_text ? job.calibration : std::filesystem::path());
 }
 
 EngineReport work(const Preparation& ready, const JobIdentity& identity, const QuantizeJob& job,
