@@ -131,6 +131,16 @@ TEST(FusedFloats, GradientsAreThoseOfTheComposedPath) {
   }
 }
 
+TEST(FusedFloats, GradientsFarBeyondTheEndsAreThoseOfTheComposedPath) {
+  const auto far = at::tensor({0x1.3p105F, -0x1.7p110F, 0x1.6p99F, -0x1.1p101F, 3.0F, -0.7F});
+  for (const Format& format : formats()) {
+    const auto spec = QuantSpec{}.let(format, Scale(ConstantScale{1}));
+    const auto x = element_range(format).low < 0 ? far : far.abs();
+    expect_given_gradients_as_composed(spec, x);
+    expect_given_gradients_as_composed(spec.let(Clipped{}), x);
+  }
+}
+
 TEST(FusedFloats, AllZeroGroupsAndDenormalsStayWhatTheyAre) {
   for (const QuantSpec& spec : {mx(e4m3()), mx(e2m1()), nvfp4(), mx(IntFormat{})}) {
     auto x = at::randn({4, 64});

@@ -53,25 +53,26 @@ LACONIC_MATH typename O::F nearest_element(typename O::F x, const GridOf<O>& gri
   return O::clamped(O::round(x), grid.low, grid.high);
 }
 
-/// The same as if the grid had no ends. A minifloat's end at 2^100: it stays what is beyond.
+/// The nearest number of a grid as if it had no ends, and what a gradient is multiplied by on its
+/// way from there to the real number. The step of a minifloat grows with the number: element /
+/// number; below its normal numbers 1.
+template <class O>
+struct EndlessElement {
+  typename O::F element, slope;
+};
 template <class O, GridKind kGrid>
-LACONIC_MATH typename O::F endless_element(typename O::F x, const GridOf<O>& grid) {
-  if constexpr (kGrid == GridKind::kInteger) return O::round(x);
-  const auto most = O::set(0x1p100F);
-  return minifloat_element<O>(O::clamped(x, O::sub(O::set(0.0F), most), most), grid);
-}
-
-/// What a gradient is multiplied by on its way from the endless element to the real number. The
-/// step of a minifloat grows with the number: element / number; below its normal numbers 1.
-template <class O, GridKind kGrid>
-LACONIC_MATH typename O::F slope_of(typename O::F element, typename O::F real,
-                                    const GridOf<O>& grid) {
+LACONIC_MATH EndlessElement<O> endless_element(typename O::F real, const GridOf<O>& grid) {
   const auto one = O::set(1.0F);
-  if constexpr (kGrid != GridKind::kMinifloat) return one;
-  const auto size = O::absolute(real);
-  const auto infinity = O::floats(O::whole(0x7F800000));
-  const auto slope = O::select(O::greater(infinity, size), O::div(element, real), one);
-  return O::select(O::greater(O::set(grid.lowest_power), size), one, slope);
+  if constexpr (kGrid == GridKind::kInteger) return {O::round(real), one};
+  // So far beyond the ends that rounding would overflow only the slope counts, which is that of a
+  // smaller number.
+  const auto is_huge = O::greater(O::absolute(real), O::set(0x1p100F));
+  const auto x = O::select(is_huge, O::mul(real, O::set(0x1p-28F)), real);
+  const auto element = minifloat_element<O>(x, grid);
+  const auto size = O::absolute(x), infinity = O::floats(O::whole(0x7F800000));
+  const auto ratio = O::select(O::greater(infinity, size), O::div(element, x), one);
+  return {O::select(is_huge, real, element),
+          O::select(O::greater(O::set(grid.lowest_power), size), one, ratio)};
 }
 
 /// What belongs to one run, in every lane.
@@ -124,14 +125,12 @@ LACONIC_MATH ElementGradient<O> gradient_of(typename O::F x, typename O::F gradi
   const auto quotient = O::divide(x, run.divisor);
   auto real = quotient;
   if constexpr (kZero) real = O::add(real, run.zero_point);
-  const auto endless = endless_element<O, kGrid>(real, grid);
+  const auto [endless, slope] = endless_element<O, kGrid>(real, grid);
   auto units = O::clamped(endless, grid.low, grid.high);
   const auto changed = O::greater(O::absolute(O::sub(units, endless)), O::set(0.0F));
   if constexpr (kZero) units = O::sub(units, run.zero_point);
   const auto of_element = O::mul(gradient, run.scale);
-  const auto sloped = kGrid == GridKind::kMinifloat
-                          ? O::mul(of_element, slope_of<O, kGrid>(endless, real, grid))
-                          : of_element;
+  const auto sloped = kGrid == GridKind::kMinifloat ? O::mul(of_element, slope) : of_element;
   const auto passed = is_clipped ? O::select(changed, O::set(0.0F), sloped) : sloped;
   const auto direct = O::mul(gradient, units);
   const auto through = O::mul(passed, O::divide(quotient, run.divisor));
