@@ -6,7 +6,7 @@ import sys
 
 # Bottom to top.
 ROOMS = ["base", "kernel", "file", "optimize", "quant", "nn", "graph", "runtime", "model", "load", "evaluate",
-         "calibrate", "transform", "solve", "train", "export", "search", "recipe", "cli"]
+         "processes", "calibrate", "transform", "solve", "train", "export", "search", "recipe", "cli"]
 
 
 def faults(root):
