@@ -22,7 +22,9 @@
 #include "laconic/calibrate/memory_plan.h"
 #include "laconic/calibrate/segment_work.h"
 #include "laconic/calibrate/segments.h"
+#include "laconic/calibrate/shared_work.h"
 #include "laconic/calibrate/statistics_store.h"
+#include "laconic/quant/quantizer/on_device.h"
 #include "laconic/quant/quantizer/running.h"
 
 namespace laconic {
@@ -47,14 +49,18 @@ class Engine {
         runner_(graph_.graph),
         float_runner_(runs_float_ ? float_graph_.graph : graph_.graph),
         kept_(model),
-        shards_(engine_shard_count(model)) {}
+        shards_(engine_shard_count(model)),
+        done_(finished_shards(writer, shards_, options.processes)) {}
 
   EngineReport run(const at::Tensor& windows);
 
  private:
   void plan(const at::Tensor& windows, size_t run);
   void start(const at::Tensor& given);
-  bool is_done(const Segment& segment) const { return writer_.has_shard(segment.shard); }
+  bool is_done(const Segment& segment) const {
+    return done_.at(static_cast<size_t>(segment.shard));
+  }
+  bool writes() const { return options_.processes == nullptr || options_.processes->leads(); }
   size_t segments_to_run() const;
   int64_t steps(int64_t windows, size_t run) const;
   void work(const Segment& segment, bool is_run, bool goes_on, Progress& progress);
@@ -84,14 +90,16 @@ class Engine {
   graph::Runner runner_, float_runner_;
   KeptTensors kept_;
   int shards_;
+  std::vector<bool> done_;            ///< which shards were there at the start
   std::shared_ptr<DiskMemory> disk_;  ///< of the activations; null: they are in main memory
   std::unique_ptr<Activations> activations_, float_activations_;
   std::set<std::string> placed_;  ///< checkpoint names that are in a shard of a block, or solved
   NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
   std::vector<LayerReport> reports_outside_;
   EngineReport report_;
-  at::Tensor windows_;  ///< of the calibration, on the device
-  int64_t tokens_ = 0;  ///< of these
+  at::Tensor windows_;  ///< of the calibration that this process runs, on the device
+  Share share_;         ///< which these are of all
+  int64_t window_count_ = 0, tokens_ = 0;  ///< of all
 };
 
 /// Segments [0, n) go through the network; those behind need no statistics.
@@ -152,7 +160,8 @@ QuantParameters Engine::input_parameters(const LayerGroup& group, const SegmentW
       // Window by window: the batch is no part of the result.
       for (int64_t i = 0; i < x.size(0); ++i) range.add(x.narrow(0, i, 1));
     });
-    const QuantParameters parameters = range.parameters();
+    if (options_.processes != nullptr) range = shared_range(*options_.processes, range);
+    const QuantParameters parameters = on_device(range.parameters(), options_.device);
     report_.calibrate_seconds += watch.seconds();
     return parameters;
   } catch (const c10::ValueError& error) {
@@ -195,6 +204,7 @@ LayerStatistics Engine::hessian(const LayerGroup& group, const SegmentWork& work
     activations_->visit(group.stop, group.input, work.parameters(), progress,
                         [&](const at::Tensor& x) { moments.add(x); });
   }
+  if (options_.processes != nullptr) moments.combine(*options_.processes);
   LayerStatistics statistics = moments.mean(group.tasks.front().layer.name, tokens_);
   report_.calibrate_seconds += watch.seconds();
   return statistics;
@@ -233,16 +243,21 @@ void Engine::solve_joint(const Segment& segment, SegmentWork& work, Progress& pr
   std::unique_ptr<Activations> entering = std::move(activations_);
   activations_ = std::make_unique<Activations>(entering->copy());
   std::vector<const LayerTask*> tasks;
-  BlockTask block{
-      segment.name, joint_layers(segment, work, progress, tasks), entering->count(), {}};
+  BlockTask block{segment.name, joint_layers(segment, work, progress, tasks), window_count_, {}};
   const auto target = float_passage(segment, work, progress);
   std::vector<at::Tensor> weights;
   if (std::any_of(tasks.begin(), tasks.end(), [](auto* task) { return task->plan->has_fisher; }))
-    weights = fisher_weights(target, *model_.parameters, windows_, report_.memory.batch);
+    weights = fisher_weights(target, *model_.parameters, windows_, report_.memory.batch,
+                             options_.processes);
   block.loss = BlockLoss({&runner_, segment.begin, segment.end, entering.get()}, target,
                          work.parameters(), tasks, std::move(weights));
+  if (options_.processes != nullptr)
+    block.loss = shared_loss(*options_.processes, share_, std::move(block.loss));
   const Stopwatch watch;
-  const std::vector<SolvedLayer> solved = options_.solve_block(block);
+  std::vector<SolvedLayer> solved = options_.solve_block(block);
+  if (options_.processes != nullptr)
+    for (SolvedLayer& layer : solved)
+      layer = shared_layer(*options_.processes, layer, 0, options_.device);
   LACONIC_ASSERT(solved.size() == tasks.size(), "solved ", solved.size(), " layers of ",
                  tasks.size());
   const double seconds = watch.seconds() / static_cast<double>(tasks.size());
@@ -255,6 +270,7 @@ void Engine::solve_joint(const Segment& segment, SegmentWork& work, Progress& pr
 }
 
 void Engine::write_block(const Segment& segment, SegmentWork& work) {
+  if (!writes()) return;
   const Stopwatch watch;
   NamedTensors tensors = work.take_solved();
   for (const std::string& name : work.parameter_names()) {
@@ -269,7 +285,8 @@ void Engine::write_block(const Segment& segment, SegmentWork& work) {
 
 void Engine::write_rest() {
   const int last = shards_ - 1;
-  if (writer_.has_shard(last)) {
+  if (!writes()) return;
+  if (done_.back()) {
     for (const LayerReport& report : read_journal(writer_.working_directory(), last))
       report_.layers.push_back(report);
     return;
@@ -302,7 +319,7 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
   if (!done && segment.has_joint()) solve_joint(segment, work, progress);
   for (const LayerGroup& group : segment.groups) {
     if (done || !group.has_single()) continue;
-    work.solve(group, statistics(group, work, progress), solve_, report_);
+    work.solve(group, statistics(group, work, progress), solve_, report_, options_.processes);
   }
   for (const LayerGroup& group : segment.groups) {
     for (const LayerTask& task : group.tasks) {
@@ -332,7 +349,10 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
 }
 
 void Engine::start(const at::Tensor& given) {
-  const at::Tensor windows = windows_ = given.to(options_.device);
+  tokens_ = given.numel();
+  window_count_ = given.size(0);
+  const at::Tensor windows = windows_ =
+      given.narrow(0, share_.begin, share_.count()).to(options_.device);
   const MemoryReport& plan = report_.memory;
   if (plan.on_disk) disk_ = std::make_shared<DiskMemory>(writer_.working_directory());
   activations_ = std::make_unique<Activations>(runner_, windows, plan.batch, disk_);
@@ -342,7 +362,7 @@ void Engine::start(const at::Tensor& given) {
 
 void Engine::plan(const at::Tensor& windows, size_t run) {
   PlannedWork work{model_, graph_, runs_float_, run};
-  if (run > 0) work.windows = windows.size(0), work.length = windows.size(1);
+  if (run > 0) work.windows = share_.count(), work.length = windows.size(1);
   report_.memory = plan_memory(work, options_, resident_bytes());
   if (options_.host_memory > 0) return_freed_memory_at_once();
 }
@@ -350,11 +370,11 @@ void Engine::plan(const at::Tensor& windows, size_t run) {
 EngineReport Engine::run(const at::Tensor& windows) {
   const Stopwatch watch;
   const size_t run = segments_to_run();
+  if (run > 0) share_ = own_windows(windows.size(0), options_.processes);
   plan(windows, run);
-  if (run > 0) tokens_ = windows.numel();
   if (run > 0) start(windows);
   const int64_t total =
-      run > 0 ? steps(windows.size(0), run) : static_cast<int64_t>(graph_.segments.size());
+      run > 0 ? steps(share_.count(), run) : static_cast<int64_t>(graph_.segments.size());
   Progress progress(run > 0 ? "calibrate" : "quantize", total, options_.progress);
   int64_t blocks = 0;
   for (size_t i = 0; i < graph_.segments.size(); ++i) {
@@ -366,6 +386,8 @@ EngineReport Engine::run(const at::Tensor& windows) {
     if (run == 0) progress.advance(1, segment.name);
     if (segment.is_block && ++blocks == options_.stop_after_blocks) throw Interrupted();
   }
+  // Until all have read what they need of the working directory.
+  if (options_.processes != nullptr) gather_text(*options_.processes, "done");
   write_rest();
   report_.total_seconds = watch.seconds();
   report_.peak_bytes = peak_resident_bytes();

@@ -15,6 +15,7 @@
 
 namespace laconic {
 
+class Processes;
 class StatisticsStore;
 
 /// Statistics of one layer's input over the calibration set.
@@ -75,6 +76,10 @@ struct EngineOptions {
   /// In place of windows: gathered before, of the same float network. The plans must need no more
   /// (StatisticsStore::check_serves), and quantized_inputs be false.
   const StatisticsStore* statistics = nullptr;
+  /// Others that do the same job: each runs its share of the windows and solves its share of the
+  /// layers, the first writes. All have the same models, plans, windows and options, and see the
+  /// writer's working directory. Null: alone.
+  Processes* processes = nullptr;
 };
 
 /// How the engine stayed under EngineOptions::host_memory.

@@ -3,12 +3,14 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "laconic/base/interrupt.h"
+#include "laconic/processes/processes.h"
 
 namespace laconic {
 namespace {
@@ -52,11 +54,19 @@ std::vector<at::Tensor> squared_gradients(const BlockLoss::Passage& target,
   return squares;
 }
 
+double mean_over_all(const at::Tensor& numbers, Processes* processes) {
+  const double sum = numbers.sum(at::kDouble).item<double>();
+  at::Tensor both = at::tensor({sum, static_cast<double>(numbers.numel())}, at::kDouble);
+  if (processes != nullptr) processes->sum(both);
+  return both[0].item<double>() / both[1].item<double>();
+}
+
 }  // namespace
 
 std::vector<at::Tensor> fisher_weights(const BlockLoss::Passage& target,
                                        const graph::Parameters& parameters,
-                                       const at::Tensor& windows, int64_t batch) {
+                                       const at::Tensor& windows, int64_t batch,
+                                       Processes* processes) {
   const auto values = BlockLoss::leaving(target);
   std::vector<std::vector<at::Tensor>> parts(values.size());
   for (int64_t first = 0; first < windows.size(0); first += batch) {
@@ -70,10 +80,10 @@ std::vector<at::Tensor> fisher_weights(const BlockLoss::Passage& target,
   std::vector<at::Tensor> weights;
   for (const auto& part : parts) {
     weights.push_back(part.empty() ? at::Tensor() : at::cat(part));
+    if (part.empty()) continue;
     // Where nothing matters all matter alike.
-    const double mean = part.empty() ? 0 : weights.back().mean(at::kDouble).item<double>();
-    if (mean > 0) weights.back().div_(mean);
-    if (!part.empty() && mean == 0) weights.back().fill_(1);
+    const double mean = mean_over_all(weights.back(), processes);
+    mean > 0 ? weights.back().div_(mean) : weights.back().fill_(1);
   }
   return weights;
 }

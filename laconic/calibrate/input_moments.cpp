@@ -3,6 +3,7 @@
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/maximum.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -83,13 +84,36 @@ LayerStatistics layer_statistics(const std::string& layer, const SeenRows& seen,
   return statistics;
 }
 
+void InputMoments::finish_chunks() {
+  rows_.finish([&](const auto& chunk) { take(chunk); });
+  pairs_.finish([&](const auto& pair) { take_both(pair); });
+}
+
+void InputMoments::combine(Processes& processes) {
+  finish_chunks();
+  const auto sum = [&](at::Tensor& numbers) { processes.sum(numbers); };
+  const auto options = sum_->options();
+  const auto sum_total = [&](at::Tensor& total) {
+    if (!total.defined()) total = at::zeros({sum_->columns()}, options.dtype(at::kDouble));
+    processes.sum(total);
+  };
+  sum_->combine(sum);
+  sum_total(total_);
+  if (!largest_.defined()) largest_ = at::zeros({}, options);
+  for (const at::Tensor& other : processes.gather(largest_))
+    largest_ = at::maximum(largest_, other.to(largest_.device()));
+  if (lost_ == nullptr) return;
+  lost_->combine(sum);
+  mismatch_->combine(sum);
+  sum_total(lost_total_);
+}
+
 LayerStatistics InputMoments::mean(const std::string& layer, int64_t tokens) {
   TORCH_CHECK_VALUE(
       sum_ != nullptr, "[engine] layer ", layer,
       ": no calibration window reached it, so it has no statistics. Give more data, or "
       "choose a solver that needs none (nearest).");
-  rows_.finish([&](const auto& chunk) { take(chunk); });
-  pairs_.finish([&](const auto& pair) { take_both(pair); });
+  finish_chunks();
   const auto count = static_cast<double>(sum_->rows());
   const double largest = largest_.defined() ? largest_.item<double>() : 0;
   SeenRows seen{sum_->mean(), sum_->rows(), largest, {}};

@@ -9,6 +9,7 @@
 #include "laconic/calibrate/engine.h"
 #include "laconic/calibrate/row_chunks.h"
 #include "laconic/kernel/gram.h"
+#include "laconic/processes/processes.h"
 
 namespace laconic {
 
@@ -35,6 +36,10 @@ class InputMoments {
   /// And beside it the same input in the float network.
   void add(const at::Tensor& x, const at::Tensor& float_x);
 
+  /// From now on of the inputs that all processes saw. Each must have seen one, which may have no
+  /// rows.
+  void combine(Processes& processes);
+
   /// @param layer   for messages.
   /// @param tokens  of all calibration windows.
   /// As layer_statistics has them; the sums are gone then.
@@ -44,6 +49,7 @@ class InputMoments {
  private:
   void take(const std::vector<at::Tensor>& rows);
   void take_both(const std::vector<at::Tensor>& rows);
+  void finish_chunks();
 
   RowChunks rows_, pairs_;
   at::Tensor largest_;  ///< 0-dim: magnitude of an element

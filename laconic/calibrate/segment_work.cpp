@@ -9,6 +9,7 @@
 #include "laconic/base/progress.h"
 #include "laconic/calibrate/bias_correction.h"
 #include "laconic/calibrate/fidelity.h"
+#include "laconic/calibrate/shared_work.h"
 #include "laconic/kernel/pack.h"
 #include "laconic/load/check_finite.h"
 #include "laconic/load/native/stored.h"
@@ -158,17 +159,42 @@ void SegmentWork::finish(const Finished& layer) {
   model_.parameters->release(task.layer.weight_name);
 }
 
+SegmentWork::Solved SegmentWork::solve_own(const LayerTask& task, const LayerStatistics& statistics,
+                                           const SolveFunction& solver,
+                                           EngineReport& report) const {
+  const Stopwatch loading;
+  Solved solved;
+  solved.weight = float_weight(task);
+  report.load_seconds += loading.seconds();
+  const Stopwatch solving;
+  solved.layer = solver(*task.plan, solved.weight, statistics);
+  solved.seconds = solving.seconds();
+  return solved;
+}
+
 void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statistics,
-                        const SolveFunction& solver, EngineReport& report) {
-  for (const LayerTask& task : group.tasks) {
-    if (task.plan->is_joint) continue;
-    const Stopwatch loading;
-    const at::Tensor weight = float_weight(task);
-    report.load_seconds += loading.seconds();
-    const Stopwatch solving;
-    const SolvedLayer solved = solver(*task.plan, weight, statistics);
-    finish({task, weight, statistics, solved, solving.seconds()});
-    report.solve_seconds += solving.seconds();
+                        const SolveFunction& solver, EngineReport& report, Processes* processes) {
+  std::vector<const LayerTask*> tasks;
+  for (const LayerTask& task : group.tasks)
+    if (!task.plan->is_joint) tasks.push_back(&task);
+  const int64_t workers = processes == nullptr ? 1 : processes->size();
+  const int64_t rank = processes == nullptr ? 0 : processes->rank();
+  const auto count = static_cast<int64_t>(tasks.size());
+  for (int64_t first = 0; first < count; first += workers) {
+    const Stopwatch watch;
+    const double loaded = report.load_seconds;
+    Solved mine;
+    if (first + rank < count)
+      mine = solve_own(*tasks[static_cast<size_t>(first + rank)], statistics, solver, report);
+    for (int64_t i = 0; i < workers && first + i < count; ++i) {
+      const LayerTask& task = *tasks[static_cast<size_t>(first + i)];
+      const bool is_mine = i == rank;
+      const at::Tensor weight = is_mine ? mine.weight : float_weight(task);
+      SolvedLayer solved = is_mine ? std::move(mine.layer) : SolvedLayer();
+      if (processes != nullptr) solved = shared_layer(*processes, solved, i, weight.device());
+      finish({task, weight, statistics, solved, is_mine ? mine.seconds : watch.seconds()});
+    }
+    report.solve_seconds += watch.seconds() - (report.load_seconds - loaded);
   }
 }
 

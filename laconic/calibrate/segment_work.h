@@ -43,9 +43,9 @@ class SegmentWork {
   void put_input(const LayerGroup& group, const QuantParameters& parameters);
 
   /// Solves the layers of a group, joint ones left out; notes seconds of loading and solving in
-  /// `report`.
+  /// `report`. Of several processes each solves one at a time, and all get it.
   void solve(const LayerGroup& group, const LayerStatistics& statistics,
-             const SolveFunction& solver, EngineReport& report);
+             const SolveFunction& solver, EngineReport& report, Processes* processes = nullptr);
 
   /// The weight of a layer in the float network: [out, in] float32.
   /// @throws c10::ValueError naming the layer for NaN or infinity.
@@ -70,6 +70,13 @@ class SegmentWork {
   const std::vector<LayerReport>& reports() const { return reports_; }
 
  private:
+  struct Solved {
+    at::Tensor weight;  ///< that it was found for
+    SolvedLayer layer;
+    double seconds = 0;
+  };
+  Solved solve_own(const LayerTask& task, const LayerStatistics& statistics,
+                   const SolveFunction& solver, EngineReport& report) const;
   void put(const LayerTask& task, const at::Tensor& quantized);
   void correct_bias(const Finished& layer, const at::Tensor& quantized, LayerReport& report);
   void put_input(const LayerTask& task, const QuantParameters& parameters);

@@ -75,6 +75,12 @@ void add_lower(const at::Tensor& x, at::Tensor& sums) {
   }
 }
 
+int64_t summed(int64_t rows, const SumOverAll& sum_over_all) {
+  at::Tensor count = at::empty({1}, at::kLong).fill_(rows);
+  sum_over_all(count);
+  return count.item<int64_t>();
+}
+
 }  // namespace
 
 GramSum::GramSum(int64_t columns, at::Device device)
@@ -109,6 +115,11 @@ void GramSum::add(const at::Tensor& input) {
     });
   }
   rows_ += x.size(0);
+}
+
+void GramSum::combine(const SumOverAll& sum_over_all) {
+  sum_over_all(panels_);
+  rows_ = summed(rows_, sum_over_all);
 }
 
 at::Tensor GramSum::mean() const {
@@ -163,6 +174,11 @@ void CrossSum::add(const at::Tensor& a, const at::Tensor& b) {
     });
   }
   rows_ += left.size(0);
+}
+
+void CrossSum::combine(const SumOverAll& sum_over_all) {
+  sum_over_all(panels_);
+  rows_ = summed(rows_, sum_over_all);
 }
 
 at::Tensor CrossSum::mean() const {

@@ -1,10 +1,13 @@
 #include "laconic/quant/quantizer/running.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 
 #include <utility>
+#include <vector>
 
 #include "laconic/base/variant.h"
 
@@ -54,6 +57,41 @@ void RunningRange::add(const at::Tensor& x) {
   const auto low = rows.amin(1), high = rows.amax(1);
   low_ = low_.defined() ? at::minimum(low_, low) : low;
   high_ = high_.defined() ? at::maximum(high_, high) : high;
+}
+
+at::Tensor RunningRange::state() const {
+  const auto count = [](const at::Tensor& part) { return part.defined() ? part.numel() : 0; };
+  std::vector<double> head{static_cast<double>(windows_), static_cast<double>(shape_.size()),
+                           static_cast<double>(count(low_)),
+                           static_cast<double>(count(sum_.statistic)),
+                           static_cast<double>(count(sum_.minimum))};
+  head.insert(head.end(), shape_.begin(), shape_.end());
+  std::vector<at::Tensor> parts{at::tensor(head, c10::ScalarType::Double)};
+  for (const at::Tensor* part : {&low_, &high_, &sum_.statistic, &sum_.minimum})
+    if (part->defined()) parts.push_back(part->cpu().to(c10::ScalarType::Double).flatten());
+  return at::cat(parts);
+}
+
+void RunningRange::merge(const at::Tensor& state) {
+  const double* const head = state.const_data_ptr<double>();
+  if (head[0] == 0) return;
+  windows_ += static_cast<int64_t>(head[0]);
+  const auto dimensions = static_cast<int64_t>(head[1]);
+  shape_.assign(head + 5, head + 5 + dimensions);
+  int64_t begin = 5 + dimensions;
+  const auto next = [&](double count) {
+    const at::Tensor part = state.narrow(0, begin, static_cast<int64_t>(count));
+    begin += part.numel();
+    return part;
+  };
+  if (head[2] > 0) {
+    const at::Tensor low = next(head[2]).to(c10::ScalarType::Float);
+    const at::Tensor high = next(head[2]).to(c10::ScalarType::Float);
+    low_ = low_.defined() ? at::minimum(low_, low) : low;
+    high_ = high_.defined() ? at::maximum(high_, high) : high;
+  }
+  if (head[3] > 0) add_to(sum_.statistic, next(head[3]));
+  if (head[4] > 0) add_to(sum_.minimum, next(head[4]));
 }
 
 QuantParameters RunningRange::parameters() const {

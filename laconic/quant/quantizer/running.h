@@ -26,6 +26,13 @@ class RunningRange {
   void add(const at::Tensor& x);
 
   int64_t windows() const { return windows_; }
+  const QuantSpec& spec() const { return spec_; }
+
+  /// What was seen, as a vector in float64 that `merge` of another object reads.
+  at::Tensor state() const;
+  /// As if the windows of the other had been added here too (means up to rounding).
+  /// @param state  of an object of the same spec.
+  void merge(const at::Tensor& state);
 
   /// float32, in the shape that the spec's granularity has for a window of one row.
   /// @throws c10::ValueError when no window was added.
