@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "laconic/base/interrupt.h"
 #include "laconic/cli/commands.h"
 #include "laconic/load/placement.h"
+#include "laconic/processes/meeting_point.h"
 
 namespace laconic {
 namespace {
@@ -61,7 +63,17 @@ bool computes_anywhere(const CommandLine& line) {
          std::holds_alternative<CompareCommand>(line.command);
 }
 
+/// Only quantize shares its work; several of another command would write the same files.
+void check_alone(const CommandLine& line) {
+  if (std::holds_alternative<QuantizeCommand>(line.command)) return;
+  const auto point = find_meeting_point(std::getenv);
+  TORCH_CHECK_VALUE(!point, "[processes] ", point ? point->size : 1,
+                    " processes were started (WORLD_SIZE and the like), but only `laconic "
+                    "quantize` shares its work. Start this command once, without torchrun.");
+}
+
 void run(const CommandLine& line, const Parts& parts) {
+  check_alone(line);
   const at::Device device = parse_device(line.device);
   TORCH_CHECK_VALUE(
       device.is_cpu() || computes_anywhere(line), "--device ", line.device,

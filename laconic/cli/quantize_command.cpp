@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "laconic/base/memory.h"
@@ -5,6 +6,7 @@
 #include "laconic/calibrate/memory_plan.h"
 #include "laconic/cli/commands.h"
 #include "laconic/cli/table.h"
+#include "laconic/processes/processes.h"
 #include "laconic/recipe/pipeline.h"
 
 namespace laconic {
@@ -30,6 +32,7 @@ nlohmann::json to_json(const QuantizeCommand& command, const QuantizeOutcome& ou
           {"notes", outcome.notes},
           {"exports", exports},
           {"resumed", outcome.resumed},
+          {"processes", outcome.processes},
           {"seconds", outcome.seconds},
           {"peak_bytes", peak_resident_bytes()},
           {"report", to_json(outcome.report)}};
@@ -57,6 +60,8 @@ std::string readable(const QuantizeCommand& command, const QuantizeOutcome& outc
 }  // namespace
 
 void run_command(const QuantizeCommand& command, const Session& session) {
+  const auto point = find_meeting_point(std::getenv);
+  const auto processes = point ? meet(*point) : nullptr;
   QuantizeJob job{.model = command.model,
                   .recipe = load_recipe(command.recipe, command.settings, session.parts),
                   .calibration = command.calibration,
@@ -67,9 +72,11 @@ void run_command(const QuantizeCommand& command, const Session& session) {
                   .host_memory = command.host_memory,
                   .overwrite = command.overwrite,
                   .progress = session.progress,
-                  .device = session.device};
+                  .device = session.device,
+                  .processes = processes.get()};
   if (command.seed >= 0) job.recipe.calibration.seed = static_cast<uint64_t>(command.seed);
   const QuantizeOutcome outcome = run_quantize(job, session.parts);
+  if (point && point->rank > 0) return;  // the first one prints
   if (session.json) return print(to_json(command, outcome, job.recipe));
   print(readable(command, outcome, job.recipe));
 }

@@ -112,6 +112,10 @@ nlohmann::json to_json(const JobIdentity& identity) {
 JobDirectory::JobDirectory(fs::path path, const JobIdentity& identity)
     : path_(std::move(path)), lock_(path_), state_(open(identity)) {}
 
+bool JobDirectory::is_job(const fs::path& path) {
+  return fs::exists(path / kJournal) || fs::exists(path / kManifest);
+}
+
 JobDirectory::State JobDirectory::open(const JobIdentity& identity) const {
   const bool finished = fs::exists(path_ / kManifest);
   if (!finished && !fs::exists(path_ / kJournal)) {

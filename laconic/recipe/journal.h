@@ -41,6 +41,8 @@ class JobDirectory {
   JobDirectory(std::filesystem::path path, const JobIdentity& identity);
 
   State state() const { return state_; }
+  /// Whether a job's journal or its finished manifest lies there.
+  static bool is_job(const std::filesystem::path& path);
   /// After a failure: removes what no later run can use. Finished blocks stay, unless the input was
   /// wrong and this run began the job: mended input is another job.
   void clean_up(bool wrong_input) noexcept;

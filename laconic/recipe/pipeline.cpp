@@ -23,6 +23,7 @@
 #include "laconic/recipe/float_model.h"
 #include "laconic/recipe/journal.h"
 #include "laconic/recipe/plan.h"
+#include "laconic/recipe/same_job.h"
 
 namespace laconic {
 namespace {
@@ -129,6 +130,8 @@ SolveBlockFunction make_solve_block(const QuantizationPlan& plan, const Parts& p
     return solved;
   };
 }
+
+bool leads(const QuantizeJob& job) { return job.processes == nullptr || job.processes->leads(); }
 
 struct Preparation {
   Recipe recipe;  ///< the job's; of stored statistics: with quantized_inputs false
@@ -250,18 +253,24 @@ JobIdentity identify(const Preparation& ready, const QuantizeJob& job) {
                       uses_text ? job.calibration : std::filesystem::path());
 }
 
-EngineReport work(const Preparation& ready, const JobIdentity& identity, const QuantizeJob& job,
-                  const Parts& parts, NativeWriter& writer) {
+EngineReport run(const Preparation& ready, const QuantizeJob& job, const Parts& parts,
+                 NativeWriter& writer) {
   EngineOptions options;
   if (job.batch > 0) options.batch = job.batch;
-  options.progress = job.progress;
+  options.progress = job.progress && leads(job);
   options.device = job.device;
+  options.processes = job.processes;
   options.host_memory = job.host_memory;
   options.quantized_inputs = ready.recipe.calibration.quantized_inputs;
   options.statistics = ready.plan.needs_calibration ? ready.statistics.get() : nullptr;
   options.solve_block = make_solve_block(ready.plan, parts);
-  EngineReport report = run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
-                                   make_solve(ready.plan, parts), writer, options);
+  return run_engine(ready.model, ready.plan.layers, ready.calibration.windows,
+                    make_solve(ready.plan, parts), writer, options);
+}
+
+EngineReport work(const Preparation& ready, const JobIdentity& identity, const QuantizeJob& job,
+                  const Parts& parts, NativeWriter& writer) {
+  EngineReport report = run(ready, job, parts, writer);
   auto manifest = manifest_of(ready, report);
   manifest["job"] = to_json(identity);
   writer.finish(manifest, result_files(ready, writer), parts.quantizers);
@@ -288,10 +297,7 @@ void note_transforms(const std::vector<TransformReport>& reports, QuantizeOutcom
   }
 }
 
-EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& job,
-                           const Parts& parts, QuantizeOutcome& outcome) {
-  Preparation ready = prepare(job, parts);
-  place(ready.model, job.device, /*resident=*/false);
+void note_preparation(const Preparation& ready, const QuantizeJob& job, QuantizeOutcome& outcome) {
   outcome.offsets = ready.calibration.offsets;
   outcome.notes = ready.calibration.notes;
   outcome.notes.insert(outcome.notes.end(), ready.notes.begin(), ready.notes.end());
@@ -302,14 +308,29 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
     outcome.notes.emplace_back("the calibration text was not used: this recipe needs none.");
   if (!ready.statistics && !job.statistics.empty())
     outcome.notes.emplace_back("the statistics were not used: this recipe needs none.");
-  NativeWriter writer(out, engine_shard_count(ready.model), job.overwrite);
-  const JobIdentity identity = identify(ready, job);
+}
+
+/// A process that does not lead: it writes nothing.
+EngineReport help(const Preparation& ready, const QuantizeJob& job, const Parts& parts) {
+  if (!wait_for_work(*job.processes)) return {};
+  NativeWriter writer(job.out, engine_shard_count(ready.model), job.overwrite);
+  check_shared_directory(*job.processes, writer.working_directory());
+  return run(ready, job, parts, writer);
+}
+
+EngineReport lead(const Preparation& ready, const JobIdentity& identity, const QuantizeJob& job,
+                  const Parts& parts, QuantizeOutcome& outcome) {
+  NativeWriter writer(job.out, engine_shard_count(ready.model), job.overwrite);
   JobDirectory directory(writer.working_directory(), identity);
   outcome.resumed = directory.state() != JobDirectory::State::kNew;
+  const bool is_finished = directory.state() == JobDirectory::State::kFinished;
   try {
-    return directory.state() == JobDirectory::State::kFinished
-               ? finish_again(ready, parts, writer)
-               : work(ready, identity, job, parts, writer);
+    if (job.processes != nullptr) {
+      give_work(*job.processes, !is_finished);
+      if (!is_finished) check_shared_directory(*job.processes, writer.working_directory());
+    }
+    return is_finished ? finish_again(ready, parts, writer)
+                       : work(ready, identity, job, parts, writer);
   } catch (const c10::ValueError&) {
     directory.clean_up(/*wrong_input=*/true);
     throw;
@@ -317,6 +338,16 @@ EngineReport quantize_into(const std::filesystem::path& out, const QuantizeJob& 
     directory.clean_up(/*wrong_input=*/false);
     throw;
   }
+}
+
+EngineReport quantize_into(const QuantizeJob& job, const Parts& parts, QuantizeOutcome& outcome) {
+  Preparation ready = prepare(job, parts);
+  place(ready.model, job.device, /*resident=*/false);
+  note_preparation(ready, job, outcome);
+  if (job.processes != nullptr) outcome.processes = job.processes->size();
+  const JobIdentity identity = identify(ready, job);
+  if (job.processes != nullptr) check_same_job(*job.processes, identity, job.out);
+  return leads(job) ? lead(ready, identity, job, parts, outcome) : help(ready, job, parts);
 }
 
 }  // namespace
@@ -353,8 +384,9 @@ QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts) {
   QuantizeOutcome outcome;
   check_places(job, parts);
   const std::filesystem::path out = without_slash(job.out);
-  outcome.report = quantize_into(out, job, parts, outcome);
+  outcome.report = quantize_into(job, parts, outcome);
   outcome.seconds = clock.seconds();
+  if (!leads(job)) return outcome;
   outcome.size = measure_size(out, parts.quantizers);
   if (job.exports.empty()) return outcome;
   const auto native = NativeDirectory::open(out, parts.quantizers);

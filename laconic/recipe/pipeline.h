@@ -27,6 +27,8 @@ struct QuantizeJob {
   bool overwrite = false;            ///< replace a finished `out` once the new one is complete
   bool progress = false;
   at::Device device = at::kCPU;  ///< of network and solvers; transforms work on the CPU
+  /// Others with the same job, which see the same directories (EngineOptions::processes).
+  Processes* processes = nullptr;
 };
 
 struct FinishedExport {
@@ -42,7 +44,8 @@ struct QuantizeOutcome {
   std::vector<FinishedExport> exports;
   std::vector<int64_t> offsets;    ///< of the calibration windows, tokens
   std::vector<std::string> notes;  ///< what a user should know, one sentence each
-  double seconds = 0;              ///< load, calibrate, solve, write; exports not counted
+  int64_t processes = 1;
+  double seconds = 0;  ///< load, calibrate, solve, write; exports not counted
   bool resumed = false;
 };
 
@@ -52,8 +55,10 @@ struct QuantizeOutcome {
 ///
 /// Works in `out`.partial: run again with the same model, recipe and calibration text after an
 /// interruption, it goes on after the last finished block and gives the same bytes.
-/// @throws c10::ValueError for all of the above, also when `out`.partial is of another job;
-/// Interrupted.
+/// Of several processes the first writes and exports; the outcome of the others has reports and
+/// notes alone.
+/// @throws c10::ValueError for all of the above, also when `out`.partial is of another job, or
+/// when another process has another job; Interrupted.
 QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts = {});
 
 /// All the checks of run_quantize without the work, for callers with several jobs.
