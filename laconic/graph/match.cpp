@@ -51,6 +51,18 @@ std::optional<LinearLayer> linear_layer(const Graph& graph, NodeId id) {
   return layer;
 }
 
+std::optional<LinearLayer> embedding(const Graph& graph, NodeId id) {
+  const Node& node = graph.nodes[id];
+  if (node.kind != NodeKind::kCall || node.target != "aten::embedding") return std::nullopt;
+  const Value *table = value_of(node.arguments[0]), *ids = value_of(node.arguments[1]);
+  if (table == nullptr || ids == nullptr) return std::nullopt;
+  LinearLayer layer{node.module, "", false, id, *ids, unquantized(graph, *table), true};
+  const Node& parameter = graph.nodes[layer.weight.node];
+  if (parameter.kind != NodeKind::kParameter) return std::nullopt;
+  layer.weight_name = parameter.target;
+  return layer;
+}
+
 /// Names of the parameters that a quantizer reads from the graph.
 std::vector<std::string> stored_parameters(const Quantizer& quantizer, const std::string& name) {
   if (quantizer.parameters || !std::holds_alternative<StaticScale>(quantizer.spec.scale)) return {};
@@ -151,6 +163,13 @@ std::vector<LinearLayer> find_linear_layers(const Graph& graph) {
   std::vector<LinearLayer> layers;
   for (NodeId id = 0; id < graph.size(); ++id)
     if (auto layer = linear_layer(graph, id)) layers.push_back(*layer);
+  return layers;
+}
+
+std::vector<LinearLayer> find_embeddings(const Graph& graph) {
+  std::vector<LinearLayer> layers;
+  for (NodeId id = 0; id < graph.size(); ++id)
+    if (auto layer = embedding(graph, id)) layers.push_back(*layer);
   return layers;
 }
 

@@ -9,7 +9,8 @@
 
 namespace laconic::graph {
 
-/// A linear layer found in a graph: y = x W^T (+ b), W a parameter, perhaps stored transposed.
+/// A linear layer found in a graph: y = x W^T (+ b), W a parameter, perhaps stored transposed; or
+/// an embedding, which looks rows of W up.
 struct LinearLayer {
   std::string name;         ///< module path: "model.layers.0.self_attn.q_proj"
   std::string weight_name;  ///< checkpoint name
@@ -17,11 +18,16 @@ struct LinearLayer {
   NodeId node = -1;         ///< the aten::linear call
   Value input;              ///< x, before any quantize node
   Value weight;             ///< W as [out, in], after the transposition, before any quantize node
+  /// Of find_embeddings: `node` is the aten::embedding call, `input` the ids, W [rows, width].
+  bool is_embedding = false;
 };
 
 /// Every linear layer, in graph order. The head is among them also when its weight is tied to the
 /// embedding.
 std::vector<LinearLayer> find_linear_layers(const Graph& graph);
+
+/// Every embedding whose table is a parameter, in graph order: of token ids, of positions.
+std::vector<LinearLayer> find_embeddings(const Graph& graph);
 
 /// Nodes [begin, end) of one repeated block ("model.layers.3").
 struct Block {

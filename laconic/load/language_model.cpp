@@ -1,5 +1,8 @@
 #include "laconic/load/language_model.h"
 
+#include <map>
+#include <set>
+
 #include "laconic/graph/save.h"
 #include "laconic/load/huggingface/checkpoint_parameters.h"
 #include "laconic/load/huggingface/huggingface.h"
@@ -21,17 +24,25 @@ graph::Graph with_inputs_quantized(const graph::Graph& graph, const NativeDirect
 
 void check_layers(const graph::Graph& graph, const NativeDirectory& native) {
   std::map<std::string, bool> transposed;
+  std::set<std::string> embeddings;
   for (const auto& layer : graph::find_linear_layers(graph))
     transposed.emplace(layer.name, layer.transposed);
+  for (const auto& layer : graph::find_embeddings(graph)) embeddings.insert(layer.name);
   for (const NativeLayer& layer : native.layers()) {
+    const std::string where =
+        "[" + (native.path() / "laconic.json").string() + "] layer \"" + layer.name + "\"";
+    constexpr const char* kMend = ". laconic.json and config.json are of different models.";
+    if (layer.is_embedding) {
+      TORCH_CHECK_VALUE(embeddings.contains(layer.name), where,
+                        ": expected an embedding of the network, got none of this name", kMend);
+      continue;
+    }
     const auto found = transposed.find(layer.name);
     TORCH_CHECK_VALUE(
-        found != transposed.end() && found->second == layer.transposed, "[",
-        (native.path() / "laconic.json").string(), "] layer \"", layer.name, "\": expected ",
+        found != transposed.end() && found->second == layer.transposed, where, ": expected ",
         found == transposed.end() ? "a linear layer of the network"
                                   : (found->second ? "transposed true" : "transposed false"),
-        ", got ", layer.transposed ? "transposed true" : "transposed false",
-        ". laconic.json and config.json are of different models.");
+        ", got ", layer.transposed ? "transposed true" : "transposed false", kMend);
   }
 }
 

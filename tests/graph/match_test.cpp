@@ -54,6 +54,18 @@ TEST(FindLinearLayers, SeesWeightsThatAreStoredTransposed) {
   EXPECT_EQ(layers[0].weight_name, "linear.weight");
 }
 
+TEST(FindEmbeddings, GivesTableAndIds) {
+  const Graph graph = stack();
+  const auto found = find_embeddings(graph);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].name, "embedding");
+  EXPECT_EQ(found[0].weight_name, "embedding.weight");
+  EXPECT_EQ(found[0].input.node, graph.input());
+  EXPECT_EQ(graph.at(found[0].node).target, "aten::embedding");
+  EXPECT_TRUE(found[0].is_embedding);
+  for (const LinearLayer& layer : find_linear_layers(graph)) EXPECT_FALSE(layer.is_embedding);
+}
+
 TEST(FindBlocks, GivesTheNumberedModulesOneAfterTheOther) {
   const Graph graph = stack();
   const auto blocks = find_blocks(graph);

@@ -119,6 +119,35 @@ TEST(NativeDirectory, DequantizesByTheFormula) {
   }
 }
 
+TEST(NativeDirectory, RowsAreThoseOfTheWholeWeight) {
+  const TemporaryDirectory directory;
+  const auto all = every_kind();
+  write(directory / "out", all);
+  const auto native = NativeDirectory::open(directory / "out");
+  const auto indices = at::tensor({5, 0, 5, 2}, at::kLong);
+  for (const Solved& s : all) {
+    const NativeLayer& layer = *native->find(s.layer.name);
+    const auto expected = at::index_select(native->dequantized(layer), 0, indices);
+    EXPECT_TRUE(at::equal(native->dequantized_rows(layer, indices), expected))
+        << to_json(s.layer).dump();
+    EXPECT_EQ(native->dequantized_rows(layer, indices.narrow(0, 0, 0)).size(0), 0);
+  }
+}
+
+TEST(NativeLayer, AnEmbeddingSaysSo) {
+  Solved table = solved("e", {}, {6, 40});
+  EXPECT_FALSE(to_json(table.layer).contains("embedding"));
+  table.layer.is_embedding = true;
+  json written = json::parse(to_json(table.layer).dump());  // numbers as files have them
+  EXPECT_TRUE(native_layer_from_json(written, "here").is_embedding);
+  written["transposed"] = true;
+  expect_error<c10::ValueError>([&] { native_layer_from_json(written, "here"); },
+                                {"here \"e\"", "an embedding to be neither transposed"});
+  written["embedding"] = 1;
+  expect_error<c10::ValueError>([&] { native_layer_from_json(written, "here"); },
+                                {"here \"e\"", "embedding: expected true or false, got 1"});
+}
+
 TEST(Spread, GivesEachWeightTheScaleOfItsGroup) {
   const QuantSpec rows{.granularity = PerGroup{.axis = 1, .group_size = 9, .pad = true}};
   const auto scale = at::rand(scale_shape({6, 40}, rows.granularity));

@@ -1,3 +1,4 @@
+#include <ATen/ops/index_select.h>
 #include <c10/util/Exception.h>
 
 #include "laconic/file/json/json.h"
@@ -70,6 +71,44 @@ void check_spec(const NativeLayer& layer, const std::string& where) {
   }
 }
 
+std::string where_of(const std::filesystem::path& path, const NativeLayer& layer) {
+  return "[native] " + path.string() + ": layer " + layer.name;
+}
+
+/// int8 (signed) or uint8 [out, in], in range.
+at::Tensor unpacked_codes(const NativeLayer& layer, const at::Tensor& packed,
+                          const std::string& where) {
+  const int64_t bits = bit_width(layer.weight);
+  auto codes = unpack_rows(packed, bits, layer.shape[1]);
+  codes = is_signed(layer.weight) ? codes.sub_(int64_t{1} << (bits - 1)).to(at::kChar)
+                                  : codes.to(at::kByte);
+  check_codes(layer, codes, where);
+  return codes;
+}
+
+/// NativeDirectory::dequantized.
+at::Tensor real_weight(const NativeLayer& layer, const at::Tensor& codes, QuantParameters wide) {
+  wide.scale = wide.scale.to(at::kFloat);
+  if (wide.zero_point.defined()) wide.zero_point = wide.zero_point.to(at::kFloat);
+  if (std::holds_alternative<StoredMinimum>(layer.weight.zero_point)) {
+    // As the reader of a file computes it from the two float16 numbers; the other formula rounds
+    // otherwise.
+    const auto steps = codes.to(at::kFloat).sub_(code_range(layer.weight.format).q_min);
+    const auto scaled = steps * spread(wide.scale, layer.shape, layer.weight.granularity);
+    return scaled +
+           spread(stored_minimum(layer.weight, wide), layer.shape, layer.weight.granularity);
+  }
+  return dequantize(layer.weight, codes, wide).contiguous();
+}
+
+/// Whether each row has scales of its own, and they are rows of the scale.
+bool has_row_scales(const Granularity& granularity) {
+  if (const auto* channel = std::get_if<PerChannel>(&granularity))
+    return channel->axis == 0 || channel->axis == -2;
+  const auto* group = std::get_if<PerGroup>(&granularity);
+  return group != nullptr && (group->axis == 1 || group->axis == -1);
+}
+
 }  // namespace
 
 bool NativeDirectory::is_native(const std::filesystem::path& directory) {
@@ -129,21 +168,19 @@ const NativeLayer* NativeDirectory::find(const std::string& layer_name) const {
   return found == index_.end() ? nullptr : &layers_[found->second];
 }
 
+QuantParameters NativeDirectory::stored_parameters(const NativeLayer& layer) const {
+  QuantParameters parameters{tensors_->tensor(scale_name(layer)), {}};
+  if (is_asymmetric(layer.weight)) parameters.zero_point = tensors_->tensor(zero_point_name(layer));
+  return parameters;
+}
+
 at::Tensor NativeDirectory::codes(const NativeLayer& layer) const {
-  const int64_t bits = bit_width(layer.weight);
-  const auto packed = tensors_->tensor(codes_name(layer));
-  auto codes = unpack_rows(packed, bits, layer.shape[1]);
-  codes = is_signed(layer.weight) ? codes.sub_(int64_t{1} << (bits - 1)).to(at::kChar)
-                                  : codes.to(at::kByte);
-  check_codes(layer, codes, "[native] " + path_.string() + ": layer " + layer.name);
-  return codes;
+  return unpacked_codes(layer, tensors_->tensor(codes_name(layer)), where_of(path_, layer));
 }
 
 QuantParameters NativeDirectory::parameters(const NativeLayer& layer) const {
-  QuantParameters parameters;
-  parameters.scale = tensors_->tensor(scale_name(layer));
-  if (is_asymmetric(layer.weight)) parameters.zero_point = tensors_->tensor(zero_point_name(layer));
-  check_parameters(layer, parameters, "[native] " + path_.string() + ": layer " + layer.name);
+  const QuantParameters parameters = stored_parameters(layer);
+  check_parameters(layer, parameters, where_of(path_, layer));
   return parameters;
 }
 
@@ -152,23 +189,32 @@ std::optional<QuantParameters> NativeDirectory::input_parameters(const NativeLay
   QuantParameters parameters{tensors_->tensor(input_scale_name(layer)), {}};
   if (is_asymmetric(*layer.input))
     parameters.zero_point = tensors_->tensor(input_zero_point_name(layer));
-  check_input_parameters(layer, parameters, "[native] " + path_.string() + ": layer " + layer.name);
+  check_input_parameters(layer, parameters, where_of(path_, layer));
   return parameters;
 }
 
 at::Tensor NativeDirectory::dequantized(const NativeLayer& layer) const {
-  QuantParameters wide = parameters(layer);
-  wide.scale = wide.scale.to(at::kFloat);
-  if (wide.zero_point.defined()) wide.zero_point = wide.zero_point.to(at::kFloat);
-  if (std::holds_alternative<StoredMinimum>(layer.weight.zero_point)) {
-    // As the reader of a file computes it from the two float16 numbers; the other formula rounds
-    // otherwise.
-    const auto steps = codes(layer).to(at::kFloat).sub_(code_range(layer.weight.format).q_min);
-    const auto scaled = steps * spread(wide.scale, layer.shape, layer.weight.granularity);
-    return scaled +
-           spread(stored_minimum(layer.weight, wide), layer.shape, layer.weight.granularity);
+  return real_weight(layer, codes(layer), parameters(layer));
+}
+
+at::Tensor NativeDirectory::dequantized_rows(const NativeLayer& layer,
+                                             const at::Tensor& indices) const {
+  const bool is_by_row = has_row_scales(layer.weight.granularity);
+  const bool shares_one = std::holds_alternative<PerTensor>(layer.weight.granularity);
+  if ((!is_by_row && !shares_one) || indices.numel() == 0)
+    return at::index_select(dequantized(layer), 0, indices);
+  const auto select = [&](const at::Tensor& all) { return at::index_select(all, 0, indices); };
+  QuantParameters parameters = stored_parameters(layer);
+  if (is_by_row) {
+    parameters.scale = select(parameters.scale);
+    if (parameters.zero_point.defined()) parameters.zero_point = select(parameters.zero_point);
   }
-  return dequantize(layer.weight, codes(layer), wide).contiguous();
+  NativeLayer some = layer;
+  some.shape[0] = indices.numel();
+  const std::string where = where_of(path_, layer);
+  check_parameters(some, parameters, where);
+  const auto packed = select(tensors_->tensor(codes_name(layer)));
+  return real_weight(some, unpacked_codes(some, packed, where), parameters);
 }
 
 }  // namespace laconic

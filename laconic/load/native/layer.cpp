@@ -34,6 +34,13 @@ std::string text_field(const nlohmann::json& json, const char* key, const std::s
   return value.get<std::string>();
 }
 
+bool bool_field(const nlohmann::json& json, const char* key, const std::string& where) {
+  const nlohmann::json& value = field(json, key, where);
+  TORCH_CHECK_VALUE(value.is_boolean(), where, ": ", key, ": expected true or false, got ",
+                    value.dump(), ".");
+  return value.get<bool>();
+}
+
 std::vector<int64_t> shape_field(const nlohmann::json& json, const std::string& where) {
   const nlohmann::json& value = field(json, "shape", where);
   std::vector<int64_t> shape;
@@ -166,12 +173,14 @@ std::vector<std::pair<std::string, at::Tensor>> native_tensors(
 }
 
 nlohmann::json to_json(const NativeLayer& layer) {
-  return {{"name", layer.name},
-          {"weight_name", layer.weight_name},
-          {"transposed", layer.transposed},
-          {"shape", layer.shape},
-          {"weight", to_json(layer.weight)},
-          {"input", layer.input ? to_json(*layer.input) : nlohmann::json()}};
+  nlohmann::json json = {{"name", layer.name},
+                         {"weight_name", layer.weight_name},
+                         {"transposed", layer.transposed},
+                         {"shape", layer.shape},
+                         {"weight", to_json(layer.weight)},
+                         {"input", layer.input ? to_json(*layer.input) : nlohmann::json()}};
+  if (layer.is_embedding) json["embedding"] = true;
+  return json;
 }
 
 NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string& where,
@@ -181,17 +190,17 @@ NativeLayer native_layer_from_json(const nlohmann::json& json, const std::string
   layer.name = text_field(json, "name", where);
   const std::string here = where + " \"" + layer.name + "\"";
   layer.weight_name = text_field(json, "weight_name", here);
-  const nlohmann::json& transposed = field(json, "transposed", here);
-  TORCH_CHECK_VALUE(transposed.is_boolean(), here, ": transposed: expected true or false, got ",
-                    transposed.dump(), ".");
-  layer.transposed = transposed.get<bool>();
+  layer.transposed = bool_field(json, "transposed", here);
+  if (json.contains("embedding")) layer.is_embedding = bool_field(json, "embedding", here);
   layer.shape = shape_field(json, here);
   layer.weight = quant_spec_from_json(field(json, "weight", here), here + ": weight", parts);
   const nlohmann::json& input = field(json, "input", here);
   if (!input.is_null()) layer.input = quant_spec_from_json(input, here + ": input", parts);
-  TORCH_CHECK_VALUE(json.size() == 6, here,
-                    ": expected the fields {name, weight_name, transposed, shape, weight, input}, "
-                    "got unknown ones too.");
+  TORCH_CHECK_VALUE(json.size() == (json.contains("embedding") ? 7 : 6), here,
+                    ": expected the fields {name, weight_name, transposed, shape, weight, input} "
+                    "and perhaps embedding, got unknown ones too.");
+  TORCH_CHECK_VALUE(!layer.is_embedding || (!layer.transposed && !layer.input), here,
+                    ": expected an embedding to be neither transposed nor to have an input.");
   return layer;
 }
 

@@ -17,15 +17,16 @@
 
 namespace laconic {
 
-/// One quantized linear layer as stored. The weight is in [out, in] orientation, also for layers
-/// whose checkpoint stores [in, out] (`transposed`).
+/// One quantized linear layer or embedding as stored. The weight is in [out, in] orientation, also
+/// for layers whose checkpoint stores [in, out] (`transposed`).
 struct NativeLayer {
   std::string name;         ///< module path: "model.layers.0.self_attn.q_proj"
   std::string weight_name;  ///< checkpoint name of the weight: name + ".weight"
   bool transposed = false;  ///< the checkpoint's weight is [in, out] (GPT-2's Conv1D)
   QuantSpec weight;         ///< spec of the weight
   std::optional<QuantSpec> input = std::nullopt;  ///< spec of the layer's input, if quantized
-  std::vector<int64_t> shape;                     ///< [out, in]
+  std::vector<int64_t> shape;                     ///< [out, in]; of an embedding [rows, width]
+  bool is_embedding = false;
 };
 
 /// The directory that `laconic quantize` writes:
@@ -70,6 +71,9 @@ class NativeDirectory {
   /// (codes - zero_point) * scale in float32, [out, in]; for StoredMinimum (codes - q_min) * scale
   /// + minimum, bit for bit what the reader of a GGUF file gets.
   at::Tensor dequantized(const NativeLayer& layer) const;
+  /// The same of some rows: [n, in]. Reads no others where rows have scales of their own.
+  /// @param indices  [n] int64.
+  at::Tensor dequantized_rows(const NativeLayer& layer, const at::Tensor& indices) const;
   const Checkpoint& tensors() const { return *tensors_; }  ///< everything that is stored
   static constexpr const char* kGraphFile = "graph.safetensors";
   /// The transforms after which the network is not config.json's, by name; empty when it is.
@@ -77,6 +81,8 @@ class NativeDirectory {
   std::vector<std::string> graph_changes() const;
 
  private:
+  QuantParameters stored_parameters(const NativeLayer& layer) const;
+
   std::filesystem::path path_;
   nlohmann::json manifest_;
   std::vector<NativeLayer> layers_;

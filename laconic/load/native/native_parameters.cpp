@@ -36,8 +36,19 @@ at::Tensor NativeParameters::get(const std::string& name) const {
   return kept;
 }
 
+bool NativeParameters::is_kept(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  return kept_.contains(name);
+}
+
 at::Tensor NativeParameters::rows(const std::string& name, const at::Tensor& indices) const {
-  return layers_.contains(name) ? Parameters::rows(name, indices) : rest_.rows(name, indices);
+  const auto found = layers_.find(name);
+  if (found == layers_.end()) return rest_.rows(name, indices);
+  const NativeLayer& layer = *found->second;
+  if (layer.transposed || is_kept(name)) return Parameters::rows(name, indices);
+  const auto rows = native_->dequantized_rows(layer, indices);
+  check_finite(native_->path().string(), name, rows);
+  return rows;
 }
 
 void NativeParameters::release(const std::string& name) const {

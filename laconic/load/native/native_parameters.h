@@ -13,7 +13,7 @@ namespace laconic {
 
 /// Parameters of a native directory as float32. The weight of a quantized layer is named P.weight,
 /// also when the checkpoint it came from tied it to another, and is made from its codes when asked
-/// for, in the checkpoint's orientation.
+/// for, in the checkpoint's orientation; of an embedding the rows that are looked up.
 class NativeParameters : public graph::Parameters {
  public:
   NativeParameters(std::shared_ptr<const NativeDirectory> native, bool resident);
@@ -26,6 +26,7 @@ class NativeParameters : public graph::Parameters {
 
  private:
   at::Tensor dequantized(const NativeLayer& layer) const;
+  bool is_kept(const std::string& name) const;
 
   std::shared_ptr<const NativeDirectory> native_;
   CheckpointParameters rest_;
