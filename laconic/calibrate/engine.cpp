@@ -285,12 +285,7 @@ void Engine::write_block(const Segment& segment, SegmentWork& work) {
 
 void Engine::write_rest() {
   const int last = shards_ - 1;
-  if (!writes()) return;
-  if (done_.back()) {
-    for (const LayerReport& report : read_journal(writer_.working_directory(), last))
-      report_.layers.push_back(report);
-    return;
-  }
+  if (!writes() || done_.back()) return;
   const Stopwatch watch;
   NamedTensors tensors = std::move(solved_outside_);
   for (const std::string& name : kept_.names()) {
@@ -324,6 +319,7 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
   for (const LayerGroup& group : segment.groups) {
     for (const LayerTask& task : group.tasks) {
       placed_.insert(task.layer.weight_name);
+      for (const std::string& tied : task.plan->tied) placed_.insert(tied + ".weight");
       if (!task.bias_name.empty()) placed_.insert(task.bias_name);
     }
   }
@@ -344,8 +340,8 @@ void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& p
     for (auto& tensor : work.take_solved()) solved_outside_.push_back(std::move(tensor));
     reports_outside_.insert(reports_outside_.end(), reports.begin(), reports.end());
   }
-  if (segment.is_block || !done)
-    report_.layers.insert(report_.layers.end(), reports.begin(), reports.end());
+  for (const LayerReport& report : reports)
+    if (segment.has(report.name)) report_.layers.push_back(report);
 }
 
 void Engine::start(const at::Tensor& given) {

@@ -126,7 +126,8 @@ int engine_shard_count(const LanguageModel& model);
 /// network, the float weights and activations of the same block as well. Layers that share their
 /// input share one Hessian, and the range of a static quantizer of it, which is found first. Joint
 /// layers of a block are solved before its others, all at once, with the float network beside.
-/// Layers outside of blocks (a head) are solved where they stand. Shard i of the writer is block i;
+/// Layers outside of blocks (a head, an embedding, which the blocks then see quantized) are solved
+/// where they stand. Shard i of the writer is block i;
 /// the last one holds embeddings, norms, head and whatever else the checkpoint has; tensors that
 /// are not quantized keep their stored dtype. Shards that are there are kept (a resumed run) and
 /// give the same bytes in those that follow. The caller finishes the writer. An expert of a mixture
@@ -137,9 +138,9 @@ int engine_shard_count(const LanguageModel& model);
 /// or has a static input, or with options.statistics: nothing is run then.
 /// @throws c10::ValueError naming the layer: NaN or infinity in its weight or input, no input at
 /// all, a weight that is
-///         tied to an embedding; naming the window for an id or a length that the model does not
-///         have; naming the largest layer for a limit of memory that it cannot be solved in,
-///         before any work.
+///         tied to another layer's without a plan for both; naming the window for an id or a length
+///         that the model does not have; naming the largest layer for a limit of memory that it
+///         cannot be solved in, before any work.
 EngineReport run_engine(const LanguageModel& model, const std::vector<LayerPlan>& plans,
                         const at::Tensor& windows, const SolveFunction& solve, NativeWriter& writer,
                         const EngineOptions& options);

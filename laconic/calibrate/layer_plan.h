@@ -16,9 +16,9 @@ enum class BiasCorrection {
   kFloat,  ///< into the bias: it is, in the mean, that of the float network
 };
 
-/// What is to be done with one layer.
+/// What is to be done with one layer. An embedding needs no statistics and has no input.
 struct LayerPlan {
-  graph::LinearLayer layer;  ///< of LanguageModel::layers
+  graph::LinearLayer layer;  ///< of LanguageModel::layers, or of graph::find_embeddings
   QuantSpec weight;
   std::optional<QuantSpec> input;
   bool needs_hessian = false;
@@ -30,6 +30,8 @@ struct LayerPlan {
   std::vector<std::string> notes = {};  ///< for the layer's report
   BiasCorrection bias =
       BiasCorrection::kNone;  ///< others need the Hessian, kFloat the mismatch too
+  /// Layers that read the same weight and go with it: the head of a tied embedding.
+  std::vector<std::string> tied = {};
 
   /// Whether the input's scale is to be found on the calibration windows.
   bool has_static_input() const;

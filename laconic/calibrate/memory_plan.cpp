@@ -64,9 +64,13 @@ class Planner {
  public:
   Planner(const PlannedWork& work, const EngineOptions& options) : work_(work), options_(options) {
     const auto& segments = work_.graph.segments;
-    for (size_t i = 0; i < segments.size(); ++i)
+    int64_t kept = 0;  // solved outside of blocks, for the last shard
+    for (size_t i = 0; i < segments.size(); ++i) {
       needs_.push_back(needs_of(segments[i], /*is_run=*/i < work_.run));
-    needs_.push_back({.largest = "embeddings and norms", .weights = rest_bytes()});
+      needs_.back().weights += kept;
+      if (!segments[i].is_block) kept += solved_bytes(segments[i]);
+    }
+    needs_.push_back({.largest = "embeddings and norms", .weights = rest_bytes() + kept});
   }
 
   /// Bytes of the segment that needs the most.
@@ -84,6 +88,7 @@ class Planner {
  private:
   Needs needs_of(const Segment& segment, bool is_run) const;
   int64_t parameter_bytes(const Segment& segment) const;
+  int64_t solved_bytes(const Segment& segment) const;
   int64_t rest_bytes() const;
   int64_t token_bytes(const Segment& segment) const;
   int64_t score_bytes(const Segment& segment) const;
@@ -122,13 +127,25 @@ int64_t Planner::parameter_bytes(const Segment& segment) const {
   return all + largest;
 }
 
+/// Codes and scales.
+int64_t Planner::solved_bytes(const Segment& segment) const {
+  int64_t bytes = 0;
+  if (!work_.solves) return bytes;
+  for (const LayerGroup& group : segment.groups)
+    for (const LayerTask& task : group.tasks) {
+      const int64_t bits = stored_bits(task.plan->weight.format);
+      bytes += shape_of(task).weight() / kFloat * (bits + 4) / 8;
+    }
+  return bytes;
+}
+
 /// Of one token, while it goes through the segment: the inputs and outputs of its layers.
 int64_t Planner::token_bytes(const Segment& segment) const {
   std::map<std::pair<int64_t, int64_t>, int64_t> alike;
   for (const LayerGroup& group : segment.groups)
     for (const LayerTask& task : group.tasks) {
       const Shape shape = shape_of(task);
-      ++alike[{shape.out, shape.in}];
+      ++alike[{task.layer.is_embedding ? 0 : shape.out, shape.in}];
     }
   int64_t elements = 0;
   for (const auto& [shape, count] : alike)
@@ -180,6 +197,7 @@ int64_t Planner::rest_bytes() const {
 Needs Planner::needs_of(const Segment& segment, bool is_run) const {
   Needs needs;
   if (is_run) needs.weights = parameter_bytes(segment);
+  needs.weights += solved_bytes(segment);
   int64_t joint = 0, most = -1;
   for (const LayerGroup& group : segment.groups) {
     const bool both = group.needs_mismatch && work_.runs_float;
@@ -190,9 +208,8 @@ Needs Planner::needs_of(const Segment& segment, bool is_run) const {
       shape = shape_of(task);
       weight = std::max(weight, shape.weight());
       elements += shape.weight() / kFloat;
-      const int64_t bits = stored_bits(task.plan->weight.format);
-      if (work_.solves) needs.weights += shape.weight() / kFloat * (bits + 4) / 8;  // with scales
-      if (is_run && work_.runs_float) needs.weights += shape.weight();
+      // Both of the two networks' weights; of an embedding the quantized table.
+      if (is_run && (work_.runs_float || task.layer.is_embedding)) needs.weights += shape.weight();
     }
     int64_t bytes = work_.solves ? kWeightsSolving * weight : 0;
     if (group.needs_hessian) {

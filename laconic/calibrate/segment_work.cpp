@@ -57,7 +57,7 @@ QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLaye
 
 NativeLayer native_layer(const LayerPlan& plan, at::IntArrayRef shape) {
   return {plan.layer.name, plan.layer.weight_name, plan.layer.transposed, plan.weight, plan.input,
-          shape.vec()};
+          shape.vec(),     plan.layer.is_embedding};
 }
 
 SegmentWork::SegmentWork(const LanguageModel& model, const EngineGraph& graph,

@@ -17,8 +17,8 @@ using graph::NodeId;
 using graph::Value;
 
 /// A weight that other nodes than its layer read as well cannot be replaced for the layer alone.
-void check_not_shared(const Graph& graph, const LinearLayer& layer) {
-  std::set<NodeId> own = {layer.node};
+void check_not_shared(const Graph& graph, const LayerPlan& plan) {
+  const LinearLayer& layer = plan.layer;
   for (NodeId id = 0; id < graph.size(); ++id) {
     const graph::Node& node = graph.at(id);
     bool reads = false;
@@ -30,24 +30,34 @@ void check_not_shared(const Graph& graph, const LinearLayer& layer) {
     if (!reads || id == layer.node || id == layer.weight.node ||
         node.kind == graph::NodeKind::kQuantize)
       continue;
+    if (std::find(plan.tied.begin(), plan.tied.end(), node.module) != plan.tied.end()) continue;
     TORCH_CHECK_VALUE(false, "[engine] layer ", layer.name, ": its weight ", layer.weight_name,
                       " is tied to \"", node.module, "\" (", node.target,
-                      "), which would change with it. Leave the layer out (skip: true), ",
-                      "or untie it: store the head as a tensor lm_head.weight of its own and set "
-                      "tie_word_embeddings to ",
-                      "false in config.json.");
+                      "), which would change with it. Leave the layer out (skip: true), quantize "
+                      "both as one (a rule with layers: [embedding, head] and without a solver), ",
+                      "or untie it: by the transform fold_norms, or store the head as a tensor "
+                      "lm_head.weight of its own and set tie_word_embeddings to false in "
+                      "config.json.");
   }
+}
+
+/// Embeddings and linear layers: what can be planned.
+std::vector<LinearLayer> layers_of(const Graph& graph) {
+  std::vector<LinearLayer> layers = graph::find_embeddings(graph);
+  for (LinearLayer& layer : graph::find_linear_layers(graph)) layers.push_back(std::move(layer));
+  return layers;
 }
 
 /// Plans by layer name, checked.
 std::map<std::string, const LayerPlan*> index_plans(const LanguageModel& model,
                                                     const std::vector<LayerPlan>& plans) {
   std::map<std::string, const LayerPlan*> by_name;
+  std::set<std::string> known;
+  for (const LinearLayer& layer : layers_of(model.graph)) known.insert(layer.name);
   for (const LayerPlan& plan : plans) {
     const std::string& name = plan.layer.name;
-    const bool known = std::any_of(model.layers.begin(), model.layers.end(),
-                                   [&](const LinearLayer& layer) { return layer.name == name; });
-    TORCH_CHECK_VALUE(known, "[engine] layer ", name, ": the model has no such linear layer.");
+    TORCH_CHECK_VALUE(known.contains(name), "[engine] layer ", name,
+                      ": the model has no such linear layer or embedding.");
     TORCH_CHECK_VALUE(by_name.emplace(name, &plan).second, "[engine] layer ", name,
                       " is planned twice.");
   }
@@ -63,6 +73,7 @@ Graph graph_with_input_quantizers(const Graph& graph, const std::vector<LayerPla
 }
 
 Value multiplied(const Graph& graph, const LinearLayer& layer) {
+  if (layer.is_embedding) return layer.input;
   const auto* value = std::get_if<Value>(&graph.at(layer.node).arguments.at(0).data);
   LACONIC_ASSERT(value != nullptr, "layer ", layer.name, " multiplies no value.");
   return *value;
@@ -142,6 +153,13 @@ int64_t LayerGroup::visits() const {
   return (needs_hessian ? 1 : 0) + (needs_mismatch ? 1 : 0) + (static_input() != nullptr ? 1 : 0);
 }
 
+bool Segment::has(const std::string& layer) const {
+  for (const LayerGroup& group : groups)
+    for (const LayerTask& task : group.tasks)
+      if (task.layer.name == layer) return true;
+  return false;
+}
+
 int64_t Segment::visits() const {
   int64_t count = 0;
   for (const LayerGroup& group : groups) count += group.visits();
@@ -153,9 +171,12 @@ void check_own_weights(const LanguageModel& model, const std::vector<LayerPlan>&
   for (const LayerPlan& plan : plans) {
     const auto [other, is_new] = by_weight.emplace(plan.layer.weight_name, plan.layer.name);
     TORCH_CHECK_VALUE(is_new, "[engine] layers ", other->second, " and ", plan.layer.name,
-                      " share the weight ", plan.layer.weight_name, ": plan one of them.");
-    check_not_shared(model.graph, plan.layer);
+                      " share the weight ", plan.layer.weight_name,
+                      " and need one quantizer: put both into one rule (layers: [embedding, head]) "
+                      "that gives a weight alone, or untie them (transform "
+                      "fold_norms).");
   }
+  for (const LayerPlan& plan : plans) check_not_shared(model.graph, plan);
 }
 
 EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPlan>& plans,
@@ -164,7 +185,7 @@ EngineGraph plan_segments(const LanguageModel& model, const std::vector<LayerPla
   EngineGraph result;
   result.graph = quantized_inputs ? graph_with_input_quantizers(model.graph, plans) : model.graph;
   result.segments = cut(result.graph, graph::find_blocks(result.graph));
-  for (const LinearLayer& layer : graph::find_linear_layers(result.graph)) {
+  for (const LinearLayer& layer : layers_of(result.graph)) {
     const auto plan = by_name.find(layer.name);
     if (plan == by_name.end()) continue;
     const auto segment = std::find_if(

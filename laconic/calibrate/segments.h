@@ -15,10 +15,11 @@ struct LayerTask {
   std::string bias_name = {};  ///< of the bias to correct; empty: it has none of its own
 };
 
-/// Layers that multiply the same input: they share statistics and are solved together.
+/// Layers that multiply the same input: they share statistics and are solved together. Embeddings
+/// that look up the same ids are one, too.
 struct LayerGroup {
   std::vector<LayerTask> tasks;
-  graph::Value input;       ///< what they multiply: after a quantizer of the input
+  graph::Value input;       ///< what they multiply: after a quantizer of the input; or the ids
   graph::NodeId stop = -1;  ///< the first of the layers: the input is there before it
   bool needs_hessian = false, needs_mismatch = false;
   /// The input's own quantizer when it is static (of all tasks alike), else null.
@@ -39,6 +40,7 @@ struct Segment {
   bool is_block = false;
   std::vector<LayerGroup> groups;  ///< in the order of their stops
   int64_t visits() const;          ///< of its groups
+  bool has(const std::string& layer) const;
   bool has_joint() const;
 };
 
@@ -49,8 +51,8 @@ struct EngineGraph {
   std::vector<Segment> segments;  ///< in order, without gaps
 };
 
-/// @throws c10::ValueError for a plan whose layer shares its weight with another one, or is tied to
-/// an embedding: the weight cannot be replaced for the layer alone.
+/// @throws c10::ValueError for a plan whose layer shares its weight with another one that is not
+/// among LayerPlan::tied: the weight cannot be replaced for the layer alone.
 void check_own_weights(const LanguageModel& model, const std::vector<LayerPlan>& plans);
 
 /// @throws c10::ValueError for a plan whose layer is not in the graph or is named twice.

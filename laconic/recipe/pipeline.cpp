@@ -14,6 +14,7 @@
 #include "laconic/base/text.h"
 #include "laconic/calibrate/data.h"
 #include "laconic/calibrate/journal.h"
+#include "laconic/calibrate/segments.h"
 #include "laconic/export/obstacles.h"
 #include "laconic/file/json/json.h"
 #include "laconic/graph/save.h"
@@ -216,6 +217,7 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
     ready.transforms.push_back(
         transform_model(ready.model, find_transform(parts, step.name), step.options, context));
   ready.plan = plan_quantization(ready.recipe, ready.model, parts);
+  check_own_weights(ready.model, ready.plan.layers);
   if (ready.statistics) ready.statistics->check_serves(ready.model, ready.plan.layers);
   ready.plan.needs_calibration = ready.plan.needs_calibration || !transform.empty();
   ready.attention = plan_attention(job.recipe, ready.model);

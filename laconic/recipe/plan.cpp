@@ -3,77 +3,13 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <set>
 
-#include "laconic/base/text.h"
 #include "laconic/export/gguf/row_fallback.h"
 #include "laconic/recipe/last_match.h"
+#include "laconic/recipe/layer_patterns.h"
 
 namespace laconic {
 namespace {
-
-bool in_blocks(const graph::LinearLayer& layer, const LanguageModel& model) {
-  return block_of(model.blocks, layer) != nullptr;
-}
-
-bool is_wildcard(const std::string& pattern) {
-  return pattern.starts_with("re:") || pattern.find_first_of("*?") != std::string::npos;
-}
-
-bool matches(const LayerPattern& pattern, const graph::LinearLayer& layer, bool inside) {
-  if (pattern.text == "blocks") return inside;
-  if (pattern.text == "head") return !inside;
-  // The head is where errors cost most: it is quantized only when it is named.
-  if (is_wildcard(pattern.text)) return inside && matches_pattern(layer.name, pattern.text);
-  return layer.name == pattern.text;
-}
-
-std::string last_word(const std::string& name) { return name.substr(name.rfind('.') + 1); }
-
-// The nearest whole name; for a wildcard, the pattern with the nearest last word in place of its
-// own.
-std::string nearest_layer(const std::string& pattern, const LanguageModel& model) {
-  std::vector<std::string> names, words;
-  for (const auto& layer : model.layers) {
-    names.push_back(layer.name);
-    const std::string word = last_word(layer.name);
-    if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
-  }
-  const std::string name = nearest_word(pattern, names);
-  if (!is_wildcard(pattern) && !name.empty()) return "; did you mean \"" + name + "\"?";
-  const std::string word = nearest_word(last_word(pattern), words);
-  if (!word.empty() && word != last_word(pattern)) return "; did you mean \"*." + word + "\"?";
-  return "; the nearest is \"" + (name.empty() ? names.front() : name) + "\". Layers end in {" +
-         join(words, ", ") + "}.";
-}
-
-// What a pattern that matches no linear layer means, when it is meant for an embedding; else empty.
-std::string embedding_sentence(const std::string& pattern, const LanguageModel& model) {
-  for (const graph::Node& node : model.graph.nodes) {
-    if (node.target != "aten::embedding" || !matches_pattern(node.module, pattern)) continue;
-    return ": " + node.module +
-           " is an embedding, which stays in float; linear layers are quantized, the head among "
-           "them by its name, once its weight is its own (transform fold_norms).";
-  }
-  return "";
-}
-
-void check_patterns(const Recipe& recipe, const LanguageModel& model) {
-  TORCH_CHECK_VALUE(!model.layers.empty(), "[recipe] ", model.directory.string(),
-                    ": the model has no linear layer.");
-  for (const LayerRule& rule : recipe.rules) {
-    for (const LayerPattern& pattern : rule.layers) {
-      const bool found = std::any_of(
-          model.layers.begin(), model.layers.end(),
-          [&](const auto& layer) { return matches(pattern, layer, in_blocks(layer, model)); });
-      if (found) continue;
-      const std::string embedding = embedding_sentence(pattern.text, model);
-      TORCH_CHECK_VALUE(false, pattern.where, ": layers: \"", pattern.text,
-                        "\" matches no linear layer of ", model.directory.string(),
-                        embedding.empty() ? nearest_layer(pattern.text, model) : embedding);
-    }
-  }
-}
 
 // At most `limit`; what a group size may be instead.
 int64_t largest_divisor(int64_t length, int64_t limit) {
@@ -81,6 +17,12 @@ int64_t largest_divisor(int64_t length, int64_t limit) {
     if (length % size == 0) return size;
   }
   return length;
+}
+
+// Along the axis of a weight: 0 or 1.
+const char* sides(const NativeLayer& layer, int64_t axis) {
+  if (layer.is_embedding) return axis == 1 ? " numbers of a row" : " rows";
+  return axis == 1 ? " inputs" : " outputs";
 }
 
 void check_group(const LayerRule& rule, const NativeLayer& layer) {
@@ -92,7 +34,7 @@ void check_group(const LayerRule& rule, const NativeLayer& layer) {
   const int64_t length = layer.shape.at(static_cast<size_t>((group->axis + 2) % 2));
   TORCH_CHECK_VALUE(group->pad || length % group->group_size == 0, where, ": weight: group_size ",
                     group->group_size, " does not divide the ", length,
-                    (group->axis + 2) % 2 == 1 ? " inputs" : " outputs", " of ", layer.name,
+                    sides(layer, (group->axis + 2) % 2), " of ", layer.name,
                     ". Choose a divisor such as ", largest_divisor(length, group->group_size),
                     ", set pad: true, or give this layer a rule of its own.");
 }
@@ -106,8 +48,8 @@ void check_channel(const LayerRule& rule, const NativeLayer& layer) {
 
 NativeLayer outcome_of(const graph::LinearLayer& layer, const LayerRule& rule,
                        const LanguageModel& model) {
-  NativeLayer outcome{layer.name,   layer.weight_name, layer.transposed,
-                      *rule.weight, rule.input,        {}};
+  NativeLayer outcome{layer.name, layer.weight_name, layer.transposed, *rule.weight, rule.input,
+                      {},         layer.is_embedding};
   outcome.shape = model.parameters->describe(layer.weight_name).shape;
   TORCH_CHECK_VALUE(outcome.shape.size() == 2, "[recipe] ", layer.weight_name,
                     ": expected a matrix, got ", outcome.shape.size(), " dimensions.");
@@ -133,6 +75,46 @@ void check_joint(const QuantizationPlan& plan, const LanguageModel& model) {
   }
 }
 
+// An embedding multiplies nothing: what follows inputs and outputs is not for it.
+void check_embedding(const LayerRule& rule, const graph::LinearLayer& layer, const Solver& solver) {
+  const std::string where = rule.layers.front().where, name = layer.name + " is an embedding";
+  constexpr const char* kMend = " Give it a rule of its own.";
+  TORCH_CHECK_VALUE(!rule.input, where, ": input: ", name,
+                    ": expected no quantizer of its input, which is ids.", kMend);
+  TORCH_CHECK_VALUE(!solver.needs_hessian && solver.solve_block == nullptr, where,
+                    ": solver: ", name,
+                    ": expected a solver that looks at the weight alone, such as nearest, got ",
+                    rule.solver, ".", kMend);
+  TORCH_CHECK_VALUE(rule.bias_correction == BiasCorrection::kNone, where,
+                    ": bias_correction: ", name, ": expected none, for it has no bias.", kMend);
+}
+
+// Whether a tied head asks for nothing but what its embedding gets.
+bool goes_with(const LayerPlan& head, const LayerPlan& embedding, const QuantizationPlan& plan) {
+  const LayerRule &rule = *plan.rules.at(head.layer.name),
+                  &other = *plan.rules.at(embedding.layer.name);
+  return head.layer.weight_name == embedding.layer.weight_name && !head.layer.transposed &&
+         head.weight == embedding.weight && !head.input && rule.solver == other.solver &&
+         rule.solver_options == other.solver_options && head.bias == BiasCorrection::kNone;
+}
+
+// The weight of an embedding and of the head that is tied to it is quantized once.
+void join_tied(QuantizationPlan& plan) {
+  for (size_t i = 0; i < plan.layers.size() && plan.layers[i].layer.is_embedding; ++i) {
+    for (size_t j = plan.layers.size() - 1; j > i; --j) {
+      LayerPlan& embedding = plan.layers[i];
+      const std::string name = plan.layers[j].layer.name;
+      if (plan.layers[j].layer.is_embedding || !goes_with(plan.layers[j], embedding, plan))
+        continue;
+      embedding.tied.push_back(name);
+      embedding.notes.push_back(name + " is tied to it: both read this one weight.");
+      plan.layers.erase(plan.layers.begin() + static_cast<std::ptrdiff_t>(j));
+      plan.outcome.erase(plan.outcome.begin() + static_cast<std::ptrdiff_t>(j));
+      plan.rules.erase(name);
+    }
+  }
+}
+
 // Whether a solver that knows the option is asked for it.
 bool has_fisher(const Solver& solver, const LayerRule& rule) {
   return solver.default_options().contains("fisher") && rule.solver_options.value("fisher", false);
@@ -140,6 +122,7 @@ bool has_fisher(const Solver& solver, const LayerRule& rule) {
 
 LayerPlan layer_plan(const graph::LinearLayer& layer, const LayerRule& rule, const Solver& solver,
                      const Recipe& recipe) {
+  if (layer.is_embedding) return {.layer = layer, .weight = *rule.weight, .input = std::nullopt};
   const bool corrects = rule.bias_correction != BiasCorrection::kNone;
   const bool follows =
       recipe.calibration.follow_float || rule.bias_correction == BiasCorrection::kFloat;
@@ -153,32 +136,49 @@ LayerPlan layer_plan(const graph::LinearLayer& layer, const LayerRule& rule, con
           .bias = rule.bias_correction};
 }
 
+// What rules are planned for.
+struct Planning {
+  const Recipe& recipe;
+  const LanguageModel& model;
+  const Parts& parts;
+};
+
+void add_layer(const graph::LinearLayer& layer, const LayerRule& rule, const Planning& planning,
+               QuantizationPlan& plan) {
+  const Solver& solver = find_solver(planning.parts, rule.solver);
+  if (layer.is_embedding) check_embedding(rule, layer, solver);
+  NativeLayer& outcome = plan.outcome.emplace_back(outcome_of(layer, rule, planning.model));
+  LayerPlan& added = plan.layers.emplace_back(layer_plan(layer, rule, solver, planning.recipe));
+  if (const auto fallback = row_fallback(outcome)) {
+    added.weight = outcome.weight = fallback->weight;
+    added.notes.push_back(fallback->note);
+  }
+  added.is_joint = added.is_joint && block_of(planning.model.blocks, layer) != nullptr;
+  check_group(rule, outcome);
+  check_channel(rule, outcome);
+  plan.rules[layer.name] = &rule;
+  plan.needs_calibration =
+      plan.needs_calibration || added.needs_hessian || added.has_static_input();
+}
+
 }  // namespace
 
 QuantizationPlan plan_quantization(const Recipe& recipe, const LanguageModel& model,
                                    const Parts& parts) {
-  check_patterns(recipe, model);
+  const LayerPatterns patterns(model);
+  patterns.check(recipe.rules);
   QuantizationPlan plan;
-  for (const graph::LinearLayer& layer : model.layers) {
-    const bool inside = in_blocks(layer, model);
-    const LayerRule* rule = last_match(
-        recipe.rules, [&](const LayerPattern& pattern) { return matches(pattern, layer, inside); });
-    if (rule == nullptr || rule->skip) continue;
-    NativeLayer& outcome = plan.outcome.emplace_back(outcome_of(layer, *rule, model));
-    plan.layers.push_back(layer_plan(layer, *rule, find_solver(parts, rule->solver), recipe));
-    if (const auto fallback = row_fallback(outcome)) {
-      plan.layers.back().weight = outcome.weight = fallback->weight;
-      plan.layers.back().notes.push_back(fallback->note);
+  for (const auto* layers : {&patterns.embeddings(), &model.layers}) {
+    for (const graph::LinearLayer& layer : *layers) {
+      const LayerRule* rule = last_match(recipe.rules, [&](const LayerPattern& pattern) {
+        return patterns.matches(pattern, layer);
+      });
+      if (rule != nullptr && !rule->skip) add_layer(layer, *rule, {recipe, model, parts}, plan);
     }
-    plan.layers.back().is_joint = plan.layers.back().is_joint && inside;
-    check_group(*rule, outcome);
-    check_channel(*rule, outcome);
-    plan.rules[layer.name] = rule;
-    plan.needs_calibration = plan.needs_calibration || plan.layers.back().needs_hessian ||
-                             plan.layers.back().has_static_input();
   }
   TORCH_CHECK_VALUE(!plan.layers.empty(), "[recipe] ", recipe.name,
                     ": every layer is skipped: nothing to quantize.");
+  join_tied(plan);
   check_joint(plan, model);
   return plan;
 }

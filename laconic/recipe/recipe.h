@@ -16,8 +16,9 @@
 namespace laconic {
 
 /// Which layers a rule is for: a layer's whole name, a pattern ("*.q_proj", "re:...") over the
-/// linear layers of the repeated blocks, or one of the words `blocks` (all of those) and `head`
-/// (the layers outside of them). A wildcard never reaches the head: it must be named.
+/// linear layers of the repeated blocks, or one of the words `blocks` (all of those), `head` (the
+/// layers outside of them) and `embedding`. A wildcard never reaches the head, nor an embedding
+/// beside layers of the blocks (layer_patterns.h).
 struct LayerPattern {
   std::string text;
   std::string where;  ///< "file:line:column" of the pattern; no part of its value

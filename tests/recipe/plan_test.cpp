@@ -56,6 +56,45 @@ TEST(Plan, HeadIsQuantizedWhenItIsNamed) {
   }
 }
 
+TEST(Plan, EmbeddingIsQuantizedWhenItIsMeant) {
+  for (const std::string word :
+       {"embedding", "model.embed_tokens", "'*embed_tokens*'", "'re:.*embed.*'"}) {
+    SCOPED_TRACE(word);
+    const Recipe recipe =
+        parse_recipe("rules: [{layers: " + word + ", weight: {bits: 8}}]", "r.yaml");
+    const QuantizationPlan found = plan(recipe);
+    EXPECT_EQ(names(found), (std::vector<std::string>{"model.embed_tokens"}));
+    EXPECT_TRUE(found.outcome[0].is_embedding);
+    EXPECT_EQ(found.outcome[0].shape, (std::vector<int64_t>{4096, 256}));
+    EXPECT_FALSE(found.needs_calibration);
+  }
+}
+
+TEST(Plan, WildcardThatReachesTheBlocksReachesNoEmbedding) {
+  for (const std::string word : {"'*'", "'model.*'", "'re:.*'", "blocks"}) {
+    SCOPED_TRACE(word);
+    const Recipe recipe =
+        parse_recipe("rules: [{layers: " + word + ", weight: {bits: 8}}]", "r.yaml");
+    EXPECT_EQ(plan(recipe).layers.size(), 6u * 7u);
+  }
+}
+
+TEST(Plan, TiedHeadGoesWithItsEmbeddingWhenBothGetTheSame) {
+  const Recipe same = parse_recipe(
+      "rules: [{weight: {bits: 4}}, {layers: [embedding, head], weight: {bits: 8}}]", "r.yaml");
+  const QuantizationPlan found = plan(same);
+  ASSERT_EQ(found.layers.size(), 1 + 6u * 7u);
+  EXPECT_EQ(found.outcome.size(), found.layers.size());
+  EXPECT_EQ(found.layers[0].layer.name, "model.embed_tokens");
+  EXPECT_EQ(found.layers[0].tied, (std::vector<std::string>{"lm_head"}));
+  ASSERT_EQ(found.layers[0].notes.size(), 1u);
+  EXPECT_THAT(found.layers[0].notes[0], HasSubstr("lm_head is tied to it"));
+  const Recipe apart = parse_recipe(
+      "rules: [{layers: head, weight: {bits: 4}}, {layers: embedding, weight: {bits: 8}}]",
+      "r.yaml");
+  EXPECT_EQ(names(plan(apart)), (std::vector<std::string>{"model.embed_tokens", "lm_head"}));
+}
+
 TEST(Plan, LastRuleThatMatchesWins) {
   const Recipe recipe = parse_recipe(
       "rules:\n"
@@ -111,14 +150,30 @@ TEST(PlanFault, PatternWithoutAMatchNamesItsPlaceAndTheNearestLayer) {
   expect_plan_fault("rules:\n  - {layers: [blocks, 'model.layers.9.*'], weight: {bits: 4}}\n",
                     {"r.yaml:2:23: ", "model.layers."});
   expect_plan_fault("rules: [{layers: 're:.*[.]qq', skip: true}]\n", {"r.yaml:1:18: ", "q_proj"});
-  expect_plan_fault("rules: [{layers: '*embed_tokens', weight: {bits: 8}}]\n",
-                    {"r.yaml:1:18: ", "model.embed_tokens is an embedding, which stays in float"});
+  expect_plan_fault("rules: [{layers: '*embed_token', weight: {bits: 8}}]\n",
+                    {"r.yaml:1:18: ", "did you mean \"*.embed_tokens\"?"});
 }
 
 TEST(PlanFault, GroupSizeThatDoesNotFitNamesTheLayer) {
   expect_plan_fault(
       "rules:\n  - {weight: {bits: 4, granularity: group, group_size: 100}}\n",
       {"r.yaml:2:5", "group_size 100", "256 inputs", "model.layers.0.self_attn.q_proj", "pad"});
+}
+
+TEST(PlanFault, WhatAnEmbeddingCannotHaveIsRefused) {
+  const auto with = [](const std::string& more) {
+    return "rules:\n  - {layers: [blocks, embedding], weight: {bits: 4}, " + more + "}\n";
+  };
+  expect_plan_fault(with("solver: gptq"),
+                    {"r.yaml:2:15: solver: model.embed_tokens is an embedding",
+                     "such as nearest, got gptq", "a rule of its own"});
+  expect_plan_fault(with("solver: autoround"), {"such as nearest, got autoround"});
+  expect_plan_fault(with("input: {bits: 8, granularity: token}"),
+                    {"r.yaml:2:15: input: model.embed_tokens is an embedding", "ids"});
+  expect_plan_fault(with("bias_correction: layer"), {"r.yaml:2:15: bias_correction: ", "no bias"});
+  expect_plan_fault(
+      "rules: [{layers: embedding, weight: {bits: 4, granularity: group, group_size: 100}}]\n",
+      {"group_size 100", "256 numbers of a row of model.embed_tokens", "such as 64"});
 }
 
 TEST(PlanFault, RecipeThatSkipsEverythingIsRefused) {
