@@ -46,6 +46,19 @@ TEST(CompressedTensors, ANegativeCodeLeavesItsNeighboursAlone) {
   }
 }
 
+TEST(CompressedTensors, AnEmbeddingIsRefused) {
+  auto layers = small_layers(spec_of(4, 32));
+  layers.push_back({.name = "model.embed_tokens",
+                    .weight_name = "model.embed_tokens.weight",
+                    .weight = spec_of(4, 32),
+                    .shape = {96, 64},
+                    .is_embedding = true});
+  const auto found = compressed_tensors_obstacles({}, layers);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_THAT(found[0], HasSubstr("layer model.embed_tokens is an embedding"));
+  EXPECT_THAT(found[0], HasSubstr("skip: true"));
+}
+
 TEST(CompressedTensors, WhatTheFormatCannotHoldIsNamedWithAWayOut) {
   const auto first = [](const QuantSpec& spec) {
     const auto found = compressed_tensors_obstacles({}, small_layers(spec));

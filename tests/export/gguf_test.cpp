@@ -60,6 +60,34 @@ TEST(GgufExport, AFileHoldsTheSolvedNumbersBitForBit) {
   }
 }
 
+TEST(GgufExport, AnEmbeddingThatReadersDoNotKnowIsRefused) {
+  NativeLayer table{.name = "model.embed_tokens",
+                    .weight_name = "model.embed_tokens.weight",
+                    .weight = gguf_spec(4),
+                    .shape = {64, 64},
+                    .is_embedding = true};
+  const auto found = [&](const nlohmann::json& config) {
+    return gguf_obstacles(config, {table}, GgufPrecision::kExact);
+  };
+  EXPECT_TRUE(found(small_config()).empty());
+  table.weight = nvfp4();
+  ASSERT_EQ(found(small_config()).size(), 1u);
+  EXPECT_THAT(found(small_config())[0],
+              HasSubstr("layer model.embed_tokens is an embedding in NVFP4"));
+  table.name = "transformer.wpe";
+  table.weight = gguf_spec(4);
+  const nlohmann::json gpt2 = {{"architectures", {"GPT2LMHeadModel"}},
+                               {"vocab_size", 61},
+                               {"n_embd", 64},
+                               {"n_layer", 2},
+                               {"n_head", 4},
+                               {"n_positions", 64},
+                               {"layer_norm_epsilon", 1e-5},
+                               {"activation_function", "gelu_new"}};
+  ASSERT_EQ(found(gpt2).size(), 1u);
+  EXPECT_THAT(found(gpt2)[0], HasSubstr("layer transformer.wpe is an embedding of positions"));
+}
+
 TEST(GgufExport, AStoredMinimumBecomesQ4_1) {
   QuantSpec spec = gguf_spec(4);
   spec.format = IntFormat{.bit_width = 4, .is_signed = false};

@@ -62,6 +62,8 @@ HEAD = """rules:
     weight: {bits: 8, granularity: group, group_size: 32, statistic: absmax, restriction: stored_as, stored_dtype: float16}
 """
 
+EMBEDDING = HEAD.replace("head", "WORD")
+
 MERGED = """transforms:
   - {name: smooth, alpha: 0.5}
   - {name: equalize}
@@ -246,6 +248,17 @@ class Exports(unittest.TestCase):
         directory = self.quantized(self.root / "mistral", recipe, formats=["gguf", "compressed-tensors"])
         self.check_gguf(directory, {"Q4_0", "Q8_0"})
         self.check_compressed(directory)
+
+    def test_a_quantized_embedding_is_read_bit_for_bit(self):
+        recipe = self.root / "embedding.yaml"
+        recipe.write_text(EMBEDDING.replace("WORD", "embedding"))
+        for name in ("mistral", "qwen2", "qwen3", "gptneox"):
+            with self.subTest(model=name):
+                self.check_gguf(self.quantized(self.root / name, recipe, formats=["gguf"]), {"Q4_0", "Q8_0"})
+        recipe.write_text(EMBEDDING.replace("WORD", "[embedding, head]"))
+        for name in ("llama", "gpt2"):  # tied
+            with self.subTest(model=name):
+                self.check_gguf(self.quantized(self.root / name, recipe, formats=["gguf"]), {"Q4_0", "Q8_0"})
 
     def test_what_a_format_cannot_hold_is_refused_before_any_work(self):
         for name, recipe, options, export, words in [

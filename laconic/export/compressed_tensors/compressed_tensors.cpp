@@ -212,6 +212,10 @@ std::vector<std::string> compressed_tensors_obstacles(const json& config,
     found.emplace_back("no layer is quantized: the directory itself is what clients load.");
   LayerObstacles obstacles;
   for (const NativeLayer& layer : layers) {
+    if (layer.is_embedding)
+      obstacles.add(layer.name,
+                    "is an embedding, and transformers loads packed codes for linear layers alone: "
+                    "put skip: true into a rule for it, or export as gguf");
     for (const std::string& reason : scheme_obstacles(layer)) obstacles.add(layer.name, reason);
   }
   const auto sentences = obstacles.sentences();

@@ -76,7 +76,7 @@ class GgufExport {
     std::set<std::string> parts;  // tensors that stand for a quantized layer
     for (const NativeLayer& layer : model_.layers()) {
       for (const std::string& name : tensor_names(layer)) parts.insert(name);
-      add(layer.weight_name, &layer);
+      add(layer.is_embedding ? layer.name + ".weight" : layer.weight_name, &layer);
     }
     for (const std::string& name : model_.tensors().names()) {
       if (!parts.contains(name)) add(name, nullptr);
@@ -230,12 +230,26 @@ class GgufExport {
   std::vector<std::pair<std::string, float>> tensor_scales_;
 };
 
+// Beside what its blocks cannot hold.
+std::string embedding_obstacle(const nlohmann::json& config, const GgufNetwork& network,
+                               const NativeLayer& layer) {
+  if (super_block_type(layer) == GgufType::NVFP4)
+    return "is an embedding in NVFP4, whose scale of the whole tensor readers apply to linear "
+           "layers alone: choose another format for it, or skip: true";
+  if (network.architecture.empty()) return "";
+  const auto place = place_of(config, network, layer.name + ".weight");
+  if (place && place->name == "token_embd.weight") return "";
+  return "is an embedding of positions, which readers of GGUF expect in float32: put skip: true "
+         "into a rule for it";
+}
+
 }  // namespace
 
 std::vector<std::string> gguf_obstacles(const nlohmann::json& config,
                                         const std::vector<NativeLayer>& layers,
                                         GgufPrecision precision) {
-  std::vector<std::string> found = read_network(config).obstacles;
+  const GgufNetwork network = read_network(config);
+  std::vector<std::string> found = network.obstacles;
   LayerObstacles obstacles;
   for (const NativeLayer& layer : layers) {
     if (layer.input) {
@@ -245,6 +259,7 @@ std::vector<std::string> gguf_obstacles(const nlohmann::json& config,
     }
     if (precision != GgufPrecision::kExact) continue;
     for (const std::string& reason : block_obstacles(layer)) obstacles.add(layer.name, reason);
+    if (layer.is_embedding) obstacles.add(layer.name, embedding_obstacle(config, network, layer));
   }
   const auto sentences = obstacles.sentences();
   found.insert(found.end(), sentences.begin(), sentences.end());
