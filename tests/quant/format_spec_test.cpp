@@ -42,6 +42,7 @@ std::vector<QuantSpec> format_specs() {
       all.push_back(base.let(Mse{}, Restriction(StoredAs{})));
       all.push_back(
           base.let(AbsAverage{}, PowerOfTwo{PowerRounding::kFloor}, Threshold::kLargestPower));
+      if (std::holds_alternative<PlaneSumFormat>(format)) continue;
       all.push_back(base.let(MinMax{}, FloatZeroPoint{}));
       if (format.index() != Format(TernaryFormat{}).index()) all.push_back(base.let(Floor{}));
     }
@@ -74,6 +75,7 @@ TEST(EveryFormatSpec, GivesCodesThatAreWorthTheValueAndStay) {
     if (std::holds_alternative<Floor>(spec.rounding)) continue;
     EXPECT_TRUE(
         at::equal(dequantize(spec, quantize_codes(spec, value, parameters), parameters), value));
+    if (is_joint(spec.format)) continue;  // a QuantTensor has no room for what its codes need
     // Beside a zero point 0 and -0 are one value.
     const auto again = codes_of(quantize(spec, x));
     EXPECT_TRUE(
@@ -209,8 +211,8 @@ TEST(FormatChoice, IsNeverWorseThanOneOfItsFormatsInAnyGroup) {
       const auto alone = fake_quantize_dynamic(choice.quantizer.let(format), x);
       EXPECT_TRUE(error(chosen.value).le(error(alone)).all().item<bool>());
     }
-    EXPECT_TRUE(dequantize(choice, chosen).equal(chosen.value));
-    EXPECT_EQ(chosen.choice.sizes(), at::IntArrayRef({4, 4, 1}));
+    EXPECT_TRUE(dequantize(choice, chosen.codes, chosen.parameters).equal(chosen.value));
+    EXPECT_EQ(chosen.parameters.choice.sizes(), at::IntArrayRef({4, 4, 1}));
   }
 }
 

@@ -54,7 +54,7 @@ void add_minifloats(std::vector<Format>& formats) {
       MinifloatFormat{.exponent_bits = 2, .mantissa_bits = 2, .exponent_bias = 40});
 }
 
-/// Some of every kind, of all widths up to 16 bits.
+/// Some of every kind whose codes are numbers alone, of all widths up to 16 bits.
 std::vector<Format> every_format() {
   std::vector<Format> formats = {BinaryFormat{}, TernaryFormat{}};
   add_integers(formats);
@@ -66,7 +66,8 @@ std::vector<Format> every_format() {
   }
   for (const auto& [name, format] : named_formats()) formats.push_back(format);
   formats.emplace_back(TableFormat{{3, -7.5, 0.25}});
-  std::erase_if(formats, [](const Format& format) { return !is_possible(format); });
+  std::erase_if(formats,
+                [](const Format& format) { return !is_possible(format) || is_joint(format); });
   return formats;
 }
 

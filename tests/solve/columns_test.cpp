@@ -283,7 +283,7 @@ TEST(EveryColumnSolver, IsOrderedAsInTheLiteratureWhereTheInputsDiffer) {
 
 TEST(Staircase, IsTheRoundingOfEveryFormatAlsoBetweenTwoLevels) {
   for (const auto& [name, format] : named_formats()) {
-    if (stored_bits(format) > 8 || element_range(format).high > 1e30) continue;
+    if (stored_bits(format) > 8 || element_range(format).high > 1e30 || is_joint(format)) continue;
     SCOPED_TRACE(name);
     const auto stairs = columns::staircase(format);
     ASSERT_TRUE(stairs.levels.defined() || std::holds_alternative<IntFormat>(format));

@@ -65,11 +65,18 @@ CodeRange code_range(const Format& format) {
     const auto [low, high] = format_range(*kind);
     return {static_cast<int64_t>(low), static_cast<int64_t>(high)};
   }
-  return {0, static_cast<int64_t>(values(format).size()) - 1};
+  const auto* choice = std::get_if<ChoiceFormat>(&format);
+  const size_t count = choice != nullptr ? choice->tables.front().size() : values(format).size();
+  return {0, static_cast<int64_t>(count) - 1};
 }
 
 int64_t stored_bits(const Format& format) {
   return std::visit([](const auto& kind) { return bits_of(kind); }, format);
+}
+
+bool is_joint(const Format& format) {
+  return std::holds_alternative<ChoiceFormat>(format) ||
+         std::holds_alternative<PlaneSumFormat>(format);
 }
 
 bool has_negative_codes(const Format& format) {
@@ -91,6 +98,7 @@ at::Tensor encode(const Format& format, const at::Tensor& elements) {
 
 at::Tensor decode(const Format& format, const at::Tensor& codes, ScalarType dtype) {
   if (std::holds_alternative<IntFormat>(format)) return codes.to(dtype);
+  if (is_joint(format)) return encode(format, codes);  // which says why it cannot
   const auto table = values(format);
   const auto last = static_cast<int64_t>(table.size()) - 1;
   const auto place = codes.to(ScalarType::Long);
@@ -114,17 +122,22 @@ void check_format(const Format& format) {
 }
 
 const std::vector<std::pair<std::string, Format>>& named_formats() {
-  static const std::vector<std::pair<std::string, Format>> formats = {{"e4m3", e4m3()},
-                                                                      {"e5m2", e5m2()},
-                                                                      {"e3m2", e3m2()},
-                                                                      {"e2m3", e2m3()},
-                                                                      {"e2m1", e2m1()},
-                                                                      {"e8m0", e8m0()},
-                                                                      {"e4m3_fnuz", e4m3_fnuz()},
-                                                                      {"e5m2_fnuz", e5m2_fnuz()},
-                                                                      {"nf4", nf4()},
-                                                                      {"fp4", fp4()},
-                                                                      {"af4", af4()}};
+  static const std::vector<std::pair<std::string, Format>> formats = {
+      {"e4m3", e4m3()},
+      {"e5m2", e5m2()},
+      {"e3m2", e3m2()},
+      {"e2m3", e2m3()},
+      {"e2m1", e2m1()},
+      {"e8m0", e8m0()},
+      {"e4m3_fnuz", e4m3_fnuz()},
+      {"e5m2_fnuz", e5m2_fnuz()},
+      {"nf4", nf4()},
+      {"fp4", fp4()},
+      {"af4", af4()},
+      {"bitmod3", bitmod_tables(3)},
+      {"bitmod4", bitmod_tables(4)},
+      {"two_binary", PlaneSumFormat{}},
+      {"two_ternary", PlaneSumFormat{2, Plane::kTernary, 5}}};
   return formats;
 }
 

@@ -6,8 +6,10 @@
 #include <variant>
 #include <vector>
 
+#include "laconic/quant/format/choice.h"
 #include "laconic/quant/format/int.h"
 #include "laconic/quant/format/minifloat.h"
+#include "laconic/quant/format/plane_sum.h"
 #include "laconic/quant/format/sign.h"
 #include "laconic/quant/format/table.h"
 
@@ -16,7 +18,7 @@ namespace laconic {
 /// The numbers that there are, in units of the scale: elements. Each has a code of stored_bits.
 /// For integers the code is the number; for others it is a bit pattern from 0 on.
 using Format = std::variant<IntFormat, BinaryFormat, TernaryFormat, MinifloatFormat, TableFormat,
-                            PowerSumFormat, CustomFormat>;
+                            PowerSumFormat, ChoiceFormat, PlaneSumFormat, CustomFormat>;
 
 // A part has these overloads, which the functions below call: check_format_kind, describe_format,
 // format_values; and those of format_bits (default: the least that count the values), format_range
@@ -37,10 +39,15 @@ CodeRange code_range(const Format& format);
 /// Bits that a stored code takes.
 int64_t stored_bits(const Format& format);
 
+/// Whether a code alone says no number: it takes what QuantParameters keep beside the scale
+/// (ChoiceFormat, PlaneSumFormat).
+bool is_joint(const Format& format);
+
 /// Whether codes are negative too: signed integers.
 bool has_negative_codes(const Format& format);
 
-/// The number of each code, from code_range's q_min on. NaN and infinity where a code is such.
+/// The number of each code, from code_range's q_min on; of a ChoiceFormat those of all its tables.
+/// NaN and infinity where a code is such.
 std::vector<double> values(const Format& format);
 
 /// Real numbers in units of the scale -> elements, floating: rounded to the format and clamped to
@@ -53,7 +60,8 @@ at::Tensor elements_of_real(const Format& format, const at::Tensor& real, const 
 /// @throws c10::ValueError for a number that the format does not have, where that is looked up.
 at::Tensor encode(const Format& format, const at::Tensor& elements);
 
-/// Back: the element of each code, as `dtype`. @throws c10::ValueError for a code out of range.
+/// Back: the element of each code, as `dtype`. @throws c10::ValueError for a code out of range,
+/// c10::NotImplementedError for a ChoiceFormat or PlaneSumFormat.
 at::Tensor decode(const Format& format, const at::Tensor& codes, c10::ScalarType dtype);
 
 /// "int4", "e4m3", "table of 16"

@@ -75,9 +75,18 @@ std::vector<QuantPreset> tables() {
   const PowerSumFormat powers{.bit_width = 4, .terms = 1, .root = 1};
   const PowerSumFormat roots{.bit_width = 4, .terms = 1, .root = 2};
   const PowerSumFormat sums{.bit_width = 5, .terms = 2, .root = 1};
+  // The whole range of each table, which reaches further on one side of zero.
+  const auto chosen = [](const ChoiceFormat& format) {
+    return unclipped(format, groups(128)).let(Threshold::kFullRange);
+  };
   return {{"nf4-g64", family, unclipped(nf4(), groups(64))},
           {"fp4-g64", family, unclipped(fp4(), groups(64))},
           {"af4-g64", family, unclipped(af4(), groups(64))},
+          {"bitmod3-g128", family, chosen(bitmod_tables(3))},
+          {"bitmod4-g128", family, chosen(bitmod_tables(4))},
+          {"two-binary-g128", "planes", unclipped(PlaneSumFormat{}, groups(128), AbsAverage{})},
+          {"two-ternary-g128", "planes",
+           unclipped(PlaneSumFormat{2, Plane::kTernary, 5}, groups(128), AbsAverage{})},
           {"power-of-two-4-channel", family, unclipped(powers, kChannels)},
           {"power-of-root-two-4-channel", family, unclipped(roots, kChannels)},
           {"power-sum-5-channel", family, unclipped(sums, kChannels)}};

@@ -74,6 +74,19 @@ void check_span(const QuantSpec& spec) {
       "without a zero point, or fewer exponent_bits.");
 }
 
+// A range is divided by the code that it becomes.
+void check_threshold(const QuantSpec& spec) {
+  const auto* choice = std::get_if<ChoiceFormat>(&spec.format);
+  const size_t count = choice != nullptr ? choice->tables.size() : 1;
+  for (size_t i = 0; i < count; ++i) {
+    const Format format = choice != nullptr ? Format(TableFormat{choice->tables[i]}) : spec.format;
+    const double code = threshold_code(spanned_threshold(spec), format);
+    TORCH_CHECK_VALUE(code > 0, "[scale] the threshold contradicts the format ",
+                      describe(spec.format), ": it divides by a number above 0, the format's is ",
+                      code, ". Choose threshold full_range, or a format with a number above 0.");
+  }
+}
+
 void check_own_parts(const QuantSpec& spec) {
   const auto check_part = [](const auto& variant) {
     std::visit([](const auto& kind) { check_custom(kind); }, variant);
@@ -107,6 +120,10 @@ bool can_be_negative(const Statistic& statistic) {
 // A quantizer of numbers that are found with each tensor.
 void check_inner(const QuantSpec& quantizer, const std::string& key) {
   check(quantizer);
+  TORCH_CHECK_VALUE(!is_joint(quantizer.format), "[format] the format ", describe(quantizer.format),
+                    " of ", key,
+                    " contradicts the part it belongs to: nobody keeps what its codes need beside "
+                    "the scale. Choose a table.");
   const bool is_found_anew = std::holds_alternative<StatisticScale>(quantizer.scale) ||
                              std::holds_alternative<ConstantScale>(quantizer.scale) ||
                              std::holds_alternative<CustomScale>(quantizer.scale);
@@ -121,6 +138,51 @@ void check_inner(const QuantSpec& quantizer, const std::string& key) {
                     " has a part that training moves, which contradicts the part it belongs to: "
                     "nobody keeps its numbers. Choose affine none, bit_width fixed and "
                     "zero_point_source as_scale.");
+}
+
+bool is_constant(const Scale& scale) { return std::holds_alternative<ConstantScale>(scale); }
+
+void check_zero_of_tables(const QuantSpec& spec) {
+  const bool fits = std::holds_alternative<NoZeroPoint>(spec.zero_point) ||
+                    (std::holds_alternative<FloatZeroPoint>(spec.zero_point) &&
+                     std::holds_alternative<ChoiceFormat>(spec.format));
+  TORCH_CHECK_VALUE(fits, "[zero_point] the zero point ", name_of(spec.zero_point),
+                    " contradicts the format ", describe(spec.format),
+                    ", whose numbers lie around zero. Choose zero_point none.");
+}
+
+// Tables and their scales are found together, each scale from the numbers of its table alone.
+void check_table_choice(const QuantSpec& spec) {
+  if (!std::holds_alternative<ChoiceFormat>(spec.format)) return;
+  const std::string what = describe(spec.format);
+  TORCH_CHECK_VALUE(is_constant(spec.scale) || std::holds_alternative<StatisticScale>(spec.scale),
+                    "[scale] the scale ", part_name(spec.scale), " contradicts the format ", what,
+                    ", whose table and scale are found together with each tensor. Choose scale "
+                    "statistic or constant.");
+  check_zero_of_tables(spec);
+  const auto rule = statistic_of(spec.scale);
+  const auto* by = rule ? std::get_if<QuantizedBy>(&rule->restriction) : nullptr;
+  TORCH_CHECK_VALUE(by == nullptr || is_constant(by->quantizer->scale), "[scale] the scale ",
+                    by != nullptr ? part_name(by->quantizer->scale) : "",
+                    " of scale_quantizer contradicts the format ", what,
+                    ": scales of several tables would have one each. Choose a scale_quantizer with "
+                    "scale constant, or restriction stored_as.");
+}
+
+// Each plane has a statistic of what the planes before it leave.
+void check_plane_format(const QuantSpec& spec) {
+  if (!std::holds_alternative<PlaneSumFormat>(spec.format)) return;
+  const std::string what = describe(spec.format);
+  TORCH_CHECK_VALUE(std::holds_alternative<StatisticScale>(spec.scale), "[scale] the scale ",
+                    part_name(spec.scale), " contradicts the format ", what,
+                    ", whose planes each have a scale of what is left. Choose scale statistic.");
+  check_zero_of_tables(spec);
+  TORCH_CHECK_VALUE(std::holds_alternative<HalfEven>(spec.rounding), "[rounding] ",
+                    name_of(spec.rounding), " contradicts the format ", what,
+                    ", which takes the nearest sum. Choose half_even.");
+  TORCH_CHECK_VALUE(std::holds_alternative<StraightThrough>(spec.gradient), "[gradient] ",
+                    part_name(spec.gradient), " contradicts the format ", what,
+                    ", which has no clamp. Choose straight_through.");
 }
 
 void check_minimum_quantizer(const QuantSpec& spec) {
@@ -246,6 +308,7 @@ void check_scale(const QuantSpec& spec, const ScaleRule& scale) {
                     "[scale] the statistic kl contradicts the format ", describe(spec.format),
                     ": it counts whole codes. Choose mse, or format int.");
   check_zero_point(spec, scale);
+  check_threshold(spec);
   check_span(spec);
   check_scale_quantizer(scale);
   TORCH_CHECK_VALUE(
@@ -266,6 +329,8 @@ void check(const QuantSpec& spec) {
   check_gradient(spec.gradient);
   check_whole_zero_point(spec);
   check_ternary(spec);
+  check_table_choice(spec);
+  check_plane_format(spec);
   check_minimum_quantizer(spec);
   check_minimum(spec.range_start.minimum);
   check_averaged(spec.scale);

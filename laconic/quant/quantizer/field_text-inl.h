@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <optional>
@@ -30,6 +31,11 @@ struct EnumNames<FloatSpecials> {
       {FloatSpecials::kNan, "nan"},
       {FloatSpecials::kIeee, "ieee"},
       {FloatSpecials::kNegativeZero, "negative_zero"}};
+};
+template <>
+struct EnumNames<Plane> {
+  static constexpr std::pair<Plane, const char*> kRows[] = {{Plane::kBinary, "binary"},
+                                                            {Plane::kTernary, "ternary"}};
 };
 template <>
 struct EnumNames<Affine> {
@@ -89,6 +95,11 @@ inline std::string print(const std::vector<double>& values) {
   for (const double value : values) texts.push_back(print(value));
   return "[" + join(texts, ", ") + "]";
 }
+inline std::string print(const std::vector<std::vector<double>>& lists) {
+  std::vector<std::string> texts;
+  for (const auto& list : lists) texts.push_back(print(list));
+  return "[" + join(texts, ", ") + "]";
+}
 template <typename Enum>
 requires std::is_enum_v<Enum> std::string print(Enum value) {
   for (const auto& [kind, name] : EnumNames<Enum>::kRows) {
@@ -121,6 +132,35 @@ inline void parse(const std::string& key, const std::string& text, std::vector<d
   for (std::string item; std::getline(items, item, ',');) {
     item.erase(0, item.find_first_not_of(' '));
     parse(key, item, values.emplace_back());
+  }
+}
+// Lists of numbers; the word of a format stands for its numbers.
+inline void parse(const std::string& key, const std::string& text,
+                  std::vector<std::vector<double>>& lists) {
+  const auto fail = [&](const std::string& what) {
+    throw FieldError(key, key + ": expected a list of lists of numbers, or of words of formats, " +
+                              "got \"" + what + "\"");
+  };
+  if (text.size() < 2 || text.front() != '[' || text.back() != ']') fail(text);
+  lists.clear();
+  size_t at = 1;
+  const size_t end = text.size() - 1;
+  while (at < end) {
+    const bool is_list = text[at] == '[';
+    if (is_list && text.find(']', at) >= end) fail(text);
+    const size_t stop = is_list ? text.find(']', at) + 1 : std::min(text.find(',', at), end);
+    const std::string item = text.substr(at, stop - at);
+    if (is_list) {
+      parse(key, item, lists.emplace_back());
+    } else {
+      const auto& formats = named_formats();
+      const auto found = std::find_if(formats.begin(), formats.end(), [&](const auto& named) {
+        return "\"" + named.first + "\"" == item || named.first == item;
+      });
+      if (found == formats.end()) fail(item);
+      lists.push_back(values(found->second));
+    }
+    at = text.find_first_not_of(", ", stop);
   }
 }
 inline void parse(const std::string& key, const std::string& text, bool& value) {

@@ -24,8 +24,23 @@ void check_choice(const FormatChoice& choice) {
   }
 }
 
+void check_chosen(const FormatChoice& choice, const QuantParameters& parameters) {
+  check_choice(choice);
+  const at::Tensor& chosen = parameters.choice;
+  TORCH_CHECK_VALUE(chosen.defined() && chosen.sizes() == parameters.scale.sizes(),
+                    "[FormatChoice] parameters: expected a choice for each scale, ",
+                    parameters.scale.sizes(), ", got ",
+                    chosen.defined() ? chosen.sizes() : at::IntArrayRef{},
+                    ". Find them with find_parameters.");
+  const auto count = static_cast<int64_t>(choice.formats.size());
+  TORCH_CHECK_VALUE(chosen.numel() == 0 || chosen.max().item<int64_t>() < count,
+                    "[FormatChoice] parameters: expected a choice of 0 to ", count - 1,
+                    ", got others.");
+}
+
 // `scales` (a number a scale) for each element of the tensor.
-at::Tensor spread(const at::Tensor& scales, const at::Tensor& x, const Granularity& granularity) {
+at::Tensor spread_over(const at::Tensor& scales, const at::Tensor& x,
+                       const Granularity& granularity) {
   return ungrouped(scales.expand_as(grouped(x, granularity)), x.sizes(), granularity);
 }
 
@@ -33,70 +48,92 @@ at::Tensor replace(const at::Tensor& where, const at::Tensor& with, const at::Te
   return old.defined() ? at::where(where, with, old) : old;
 }
 
+// What `function(spec, is_chosen)` gives for each format, put together where it is the one chosen.
+template <typename Function>
+at::Tensor by_format(const FormatChoice& choice, const at::Tensor& x,
+                     const QuantParameters& parameters, const Function& function) {
+  check_chosen(choice, parameters);
+  at::Tensor result;
+  for (size_t i = 0; i < choice.formats.size(); ++i) {
+    const auto chosen =
+        spread_over(parameters.choice.eq(static_cast<int64_t>(i)), x, choice.quantizer.granularity);
+    const auto found = function(spec_of(choice, i), chosen);
+    result = result.defined() ? at::where(chosen, found, result) : found;
+  }
+  return result;
+}
+
 }  // namespace
 
 FormatChoice bitmod(int64_t bits, int64_t group_size) {
-  TORCH_CHECK_VALUE(bits == 3 || bits == 4, "[bitmod] bits: expected 3 or 4, got ", bits, ".");
-  const std::vector<double> magnitudes =
-      bits == 3 ? std::vector<double>{1, 2, 4} : std::vector<double>{1, 2, 3, 4, 6, 8, 12};
-  const std::vector<double> specials =
-      bits == 3 ? std::vector<double>{3, -3, 6, -6} : std::vector<double>{10, -10, 16, -16};
-  FormatChoice choice;
-  choice.quantizer =
-      QuantSpec{}.let(PerGroup{.axis = -1, .group_size = group_size}, Threshold::kFullRange);
-  for (const double special : specials) {
-    TableFormat table{{0}};
-    for (const double magnitude : magnitudes) table.values.push_back(magnitude);
-    table.values.push_back(special);
-    for (const double magnitude : magnitudes) table.values.push_back(-magnitude);
-    choice.formats.emplace_back(table);
-  }
+  return choice_of(QuantSpec{}.let(Format(bitmod_tables(bits)),
+                                   PerGroup{.axis = -1, .group_size = group_size},
+                                   Threshold::kFullRange));
+}
+
+FormatChoice choice_of(const QuantSpec& spec) {
+  FormatChoice choice{spec, {}};
+  for (const auto& table : std::get<ChoiceFormat>(spec.format).tables)
+    choice.formats.emplace_back(TableFormat{table});
+  choice.quantizer.format = choice.formats.front();
   return choice;
 }
 
-ChosenTensor quantize(const FormatChoice& choice, const at::Tensor& x) {
+QuantParameters find_parameters(const FormatChoice& choice, const at::Tensor& x,
+                                const at::Tensor& importance) {
   check_choice(choice);
-  ChosenTensor best;
+  const bool is_double = x.scalar_type() == c10::ScalarType::Double;
+  const auto real = x.detach().to(is_double ? x.scalar_type() : c10::ScalarType::Float);
+  QuantParameters best;
   at::Tensor least;
-  const Granularity& granularity = choice.quantizer.granularity;
   for (size_t i = 0; i < choice.formats.size(); ++i) {
     const QuantSpec spec = spec_of(choice, i);
-    const QuantParameters parameters = find_parameters(spec, x);
-    const auto codes = quantize_codes(spec, x, parameters);
-    const auto value = dequantize(spec, codes, parameters);
-    const auto error = grouped((value - x.detach()).square(), granularity);
-    const auto loss = error.sum_to_size(parameters.scale.sizes());
-    if (!least.defined()) {
-      best = {value, codes, at::zeros(loss.sizes(), codes.options().dtype(c10::ScalarType::Byte)),
-              parameters};
+    const QuantParameters parameters = find_parameters(spec, real, importance);
+    auto error = (fake_quantize(spec, real, parameters) - real).square();
+    if (importance.defined()) error = error * importance;
+    const auto loss = grouped(error, spec.granularity).sum_to_size(parameters.scale.sizes());
+    if (i == 0) {
+      best = parameters;
+      best.choice = at::zeros(loss.sizes(), loss.options().dtype(c10::ScalarType::Byte));
       least = loss;
       continue;
     }
-    const auto better = loss.lt(least), everywhere = spread(better, x, granularity);
+    const auto better = loss.lt(least);
     least = at::where(better, loss, least);
-    best.value = at::where(everywhere, value, best.value);
-    best.codes = at::where(everywhere, codes, best.codes);
     best.choice = best.choice.masked_fill(better, static_cast<int64_t>(i));
-    best.parameters.scale = replace(better, parameters.scale, best.parameters.scale);
-    best.parameters.zero_point = replace(better, parameters.zero_point, best.parameters.zero_point);
+    best.scale = replace(better, parameters.scale, best.scale);
+    best.zero_point = replace(better, parameters.zero_point, best.zero_point);
   }
   return best;
 }
 
-at::Tensor dequantize(const FormatChoice& choice, const ChosenTensor& tensor) {
-  check_choice(choice);
-  at::Tensor value;
-  for (size_t i = 0; i < choice.formats.size(); ++i) {
-    const QuantSpec spec = spec_of(choice, i);
-    // Codes of groups that chose otherwise are no codes here.
-    const auto chosen =
-        spread(tensor.choice.eq(static_cast<int64_t>(i)), tensor.codes, spec.granularity);
-    const auto codes =
-        tensor.codes.masked_fill(chosen.logical_not(), code_range(spec.format).q_min);
-    const auto found = dequantize(spec, codes, tensor.parameters);
-    value = value.defined() ? at::where(chosen, found, value) : found;
-  }
-  return value;
+at::Tensor quantize_codes(const FormatChoice& choice, const at::Tensor& x,
+                          const QuantParameters& parameters) {
+  return by_format(choice, x, parameters, [&](const QuantSpec& spec, const at::Tensor&) {
+    return quantize_codes(spec, x, parameters);
+  });
+}
+
+at::Tensor dequantize(const FormatChoice& choice, const at::Tensor& codes,
+                      const QuantParameters& parameters) {
+  return by_format(choice, codes, parameters, [&](const QuantSpec& spec, const at::Tensor& chosen) {
+    // Codes of scales that chose otherwise may be no codes here.
+    const auto own = codes.masked_fill(chosen.logical_not(), code_range(spec.format).q_min);
+    return dequantize(spec, own, parameters);
+  });
+}
+
+at::Tensor fake_quantize_choice(const FormatChoice& choice, const at::Tensor& x,
+                                const QuantParameters& parameters) {
+  return by_format(choice, x, parameters, [&](const QuantSpec& spec, const at::Tensor&) {
+    return fake_quantize(spec, x, parameters);
+  });
+}
+
+ChosenTensor quantize(const FormatChoice& choice, const at::Tensor& x) {
+  const auto parameters = find_parameters(choice, x);
+  const auto codes = quantize_codes(choice, x, parameters);
+  return {dequantize(choice, codes, parameters), codes, parameters};
 }
 
 }  // namespace laconic

@@ -68,6 +68,10 @@ void visit_fields(auto& part, auto&& field) {
         field("subnormals", part.subnormals);
   } else if constexpr (std::is_same_v<Part, TableFormat>) {
     field("values", part.values);
+  } else if constexpr (std::is_same_v<Part, ChoiceFormat>) {
+    field("tables", part.tables);
+  } else if constexpr (std::is_same_v<Part, PlaneSumFormat>) {
+    field("planes", part.planes), field("plane", part.plane), field("plane_rounds", part.rounds);
   } else if constexpr (std::is_same_v<Part, PowerSumFormat>) {
     field("bits", part.bit_width), field("terms", part.terms), field("root", part.root);
   } else if constexpr (std::is_same_v<Part, PerChannel>) {

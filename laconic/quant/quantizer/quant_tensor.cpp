@@ -22,6 +22,9 @@ at::Tensor wide_codes(const IntFormat& format, const QuantTensor& tensor) {
 
 QuantTensor quantize(const QuantSpec& spec, const at::Tensor& x,
                      const QuantParameters& parameters) {
+  TORCH_CHECK_NOT_IMPLEMENTED(
+      !is_joint(spec.format), "[QuantTensor] expected codes with a number each, got the format ",
+      describe(spec.format), ". Use quantize_codes and dequantize, or a table.");
   const auto real = x.to(parameters.scale.scalar_type());
   return {fake_quantize(spec, real, parameters), parameters.scale, parameters.zero_point,
           spec.format, spec.granularity};

@@ -3,14 +3,20 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <limits>
+#include <string_view>
 
 #include "laconic/base/variant.h"
+#include "laconic/kernel/straight_through.h"
+#include "laconic/quant/quantizer/format_choice.h"
 #include "laconic/quant/quantizer/formula.h"
 #include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/quantizer/hierarchy.h"
 #include "laconic/quant/quantizer/norm.h"
+#include "laconic/quant/quantizer/plane_sum.h"
 #include "laconic/quant/quantizer/range.h"
 
 namespace laconic {
@@ -22,10 +28,25 @@ c10::ScalarType parameter_dtype(const at::Tensor& x) {
                                                     : c10::ScalarType::Float;
 }
 
+// Of finite numbers: a sum or a difference of them may be more than the dtype holds.
+void check_held(const QuantSpec& spec, const at::Tensor& numbers, std::string_view what) {
+  if (spec.non_finite == NonFinite::kPropagate) return;
+  TORCH_CHECK_VALUE(numbers.isfinite().all().item<bool>(), "[scale] the ", what,
+                    " of the numbers is more than ", numbers.scalar_type(), " holds, by ",
+                    to_string(spec), ". Scale the tensor down, or choose statistic absmax.");
+}
+
 QuantParameters empty_parameters(const QuantSpec& spec, const at::Tensor& x) {
   const auto shape = scale_shape(x.sizes(), spec.granularity);
   const auto options = x.options().dtype(parameter_dtype(x)).requires_grad(false);
   QuantParameters parameters{at::ones(shape, options), {}};
+  if (std::holds_alternative<ChoiceFormat>(spec.format))
+    parameters.choice = at::zeros(shape, options.dtype(c10::ScalarType::Byte));
+  if (const auto* planes = std::get_if<PlaneSumFormat>(&spec.format)) {
+    auto others = shape;
+    others.insert(others.begin(), planes->planes - 1);
+    parameters.plane_scales = at::ones(others, options);
+  }
   if (!std::holds_alternative<NoZeroPoint>(spec.zero_point)) {
     parameters.zero_point = at::full(shape, element_range(spec.format).low, options);
   }
@@ -33,15 +54,25 @@ QuantParameters empty_parameters(const QuantSpec& spec, const at::Tensor& x) {
 }
 
 void check_floating(const at::Tensor& x) {
-  TORCH_CHECK_TYPE(x.is_floating_point(), "[quantize] expected a floating tensor, got ",
-                   x.scalar_type(), ".");
+  const auto dtype = x.scalar_type();
+  const bool is_known = dtype == c10::ScalarType::Float || dtype == c10::ScalarType::Double ||
+                        dtype == c10::ScalarType::Half || dtype == c10::ScalarType::BFloat16;
+  TORCH_CHECK_TYPE(is_known,
+                   "[quantize] expected a floating tensor (float32, float64, float16 or bfloat16), "
+                   "got ",
+                   dtype, ". Convert it first.");
 }
 
 QuantParameters detached(const QuantParameters& parameters) {
   const auto plain = [](const at::Tensor& x) { return x.defined() ? x.detach() : x; };
-  return {
-      plain(parameters.scale),      plain(parameters.zero_point),      parameters.rounding,
-      plain(parameters.code_scale), plain(parameters.code_zero_point), plain(parameters.bit_width)};
+  return {plain(parameters.scale),
+          plain(parameters.zero_point),
+          parameters.rounding,
+          plain(parameters.code_scale),
+          plain(parameters.code_zero_point),
+          plain(parameters.bit_width),
+          parameters.choice,
+          parameters.plane_scales};
 }
 
 // Scales that need no statistic: a constant, and a rule of a user's own.
@@ -87,6 +118,21 @@ at::Tensor elements_in_view(const QuantSpec& spec, const at::Tensor& view,
                          parameters.bit_width);
 }
 
+bool is_choice(const QuantSpec& spec) { return std::holds_alternative<ChoiceFormat>(spec.format); }
+
+bool has_planes(const QuantSpec& spec) {
+  return std::holds_alternative<PlaneSumFormat>(spec.format);
+}
+
+// NaN and infinity have no nearest sum: they become NaN.
+at::Tensor straight_through_planes(const QuantSpec& spec, const at::Tensor& x,
+                                   const QuantParameters& parameters) {
+  const auto codes = nearest_plane_codes(spec, x, parameters);
+  const auto value = value_of_planes(spec, codes, parameters).to(x.scalar_type());
+  const auto unknown = x.detach().isfinite().logical_not();
+  return straight_through(x, value.masked_fill(unknown, std::numeric_limits<double>::quiet_NaN()));
+}
+
 bool has_nan_code(const Format& format) {
   const auto* minifloat = std::get_if<MinifloatFormat>(&format);
   return minifloat != nullptr && minifloat->specials != FloatSpecials::kNone;
@@ -110,18 +156,29 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
   check_floating(x);
   check_granularity(spec.granularity, x.sizes());
   if (x.numel() == 0) return empty_parameters(spec, x);
-  if (auto found = fused_parameters(spec, x)) return *found;
+  if (is_choice(spec)) return find_parameters(choice_of(spec), x, importance);
+  if (has_planes(spec)) return find_plane_scales(spec, x);
+  if (auto found = fused_parameters(spec, x)) {
+    check_held(spec, found->scale, "scale");
+    return *found;
+  }
   if (spec.non_finite == NonFinite::kRefuse) check_quantizable(x);
   const auto real = x.to(parameter_dtype(x));
   const auto shape = scale_shape(x.sizes(), spec.granularity);
   if (is_norm(spec.scale)) return parameters_of_norm(spec, real, initial_norm_state(spec, real));
   if (!statistic_of(spec.scale)) return from_rule(spec, real, importance);
-  return parameters_of_range(spec, find_range(spec, real, importance), shape);
+  const Range range = find_range(spec, real, importance);
+  check_held(spec, range.statistic, "range");
+  const auto parameters = parameters_of_range(spec, range, shape);
+  check_held(spec, parameters.scale, "scale");
+  return parameters;
 }
 
 at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters) {
+  if (is_choice(spec)) return quantize_codes(choice_of(spec), x, parameters);
   if (!has_nan_code(spec.format)) check_quantizable(x);  // no code would say NaN
+  if (has_planes(spec)) return nearest_plane_codes(spec, x, parameters);
   if (auto codes = fused_codes(spec, x, parameters)) return *codes;
   const auto real = x.detach().to(parameters.scale.scalar_type());
   QuantParameters plain = detached(parameters);
@@ -133,6 +190,8 @@ at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
 
 at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
                       const QuantParameters& parameters) {
+  if (is_choice(spec)) return dequantize(choice_of(spec), codes, parameters);
+  if (has_planes(spec)) return value_of_planes(spec, codes, parameters);
   const auto elements = decode(spec.format, codes, parameters.scale.scalar_type());
   const auto view = grouped(elements, spec.granularity);
   return ungrouped(real_values(view, parameters.scale, parameters.zero_point), codes.sizes(),
@@ -141,6 +200,8 @@ at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
 
 at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
+  if (is_choice(spec)) return fake_quantize_choice(choice_of(spec), x, parameters);
+  if (has_planes(spec)) return straight_through_planes(spec, x, parameters);
   const auto real = x.to(parameters.scale.scalar_type());
   const auto view = grouped(real, spec.granularity);
   const auto bounds = code_span(spec, real, parameters.bit_width).bounds;

@@ -20,6 +20,12 @@ struct QuantParameters {
   at::Tensor code_scale = {}, code_zero_point = {};
   at::Tensor bit_width = {};  ///< 0-dim, learned bits (of minifloats the mantissa's); undefined:
                               ///< the format's
+  /// Which table of a ChoiceFormat each scale has: its place, uint8 in the shape of the scale;
+  /// undefined for other formats.
+  at::Tensor choice = {};
+  /// Scales of the planes of a PlaneSumFormat after the first, [planes - 1, shape of the scale];
+  /// undefined for other formats.
+  at::Tensor plane_scales = {};
 };
 
 /// @throws c10::TypeError unless `x` is floating; c10::ValueError for NaN or infinity in it, with

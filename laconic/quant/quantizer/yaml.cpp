@@ -18,12 +18,15 @@ struct MarkedFields {
   std::map<std::string, YAML::Mark> marks;
 };
 
-std::string list_text(const YAML::Node& node, const std::string& key, const std::string& where) {
+// Lists of numbers, or of such lists.
+std::string list_text(const YAML::Node& node, const std::string& key, const std::string& where,
+                      bool is_inner = false) {
   std::vector<std::string> items;
   for (const auto& item : node) {
-    TORCH_CHECK_VALUE(item.IsScalar(), position(where, item.Mark()), key,
+    const bool is_list = item.IsSequence() && !is_inner;
+    TORCH_CHECK_VALUE(item.IsScalar() || is_list, position(where, item.Mark()), key,
                       ": expected a list of numbers.");
-    items.push_back(item.Scalar());
+    items.push_back(is_list ? list_text(item, key, where, true) : item.Scalar());
   }
   return "[" + join(items, ", ") + "]";
 }

@@ -70,7 +70,10 @@ at::Tensor with_sign_of(const at::Tensor& scale, const at::Tensor& size) {
 
 at::Tensor in_fixed_point(const FixedPoint& kind, const at::Tensor& scale) {
   const double step = std::ldexp(1.0, static_cast<int>(kind.fraction_bits));
-  return with_sign_of(scale, (scale.detach().abs() * step).round().clamp_min(1) / step);
+  // In float64: a scale times a step of many bits is more than float32 holds.
+  const auto wide = scale.detach().abs().to(c10::ScalarType::Double);
+  const auto kept = (wide * step).round().clamp_min(1) / step;
+  return with_sign_of(scale, kept.to(scale.scalar_type()));
 }
 
 // The significand rounded to its first bits, half to even, on the bits of the number: exact, and a

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "laconic/kernel/straight_through.h"
 
@@ -87,6 +88,17 @@ at::Tensor above_zero(const ScaleRule& rule, const at::Tensor& range) {
   return at_least(range, least);
 }
 
+// A range over a code so large that the quotient is too small for its dtype: the smallest normal
+// number stands for 0, which would divide to NaN.
+at::Tensor scale_of_range(const at::Tensor& range, const at::Tensor& threshold) {
+  const auto scale = range / threshold;
+  const auto plain = scale.detach();
+  const double least = plain.scalar_type() == c10::ScalarType::Double
+                           ? std::numeric_limits<double>::min()
+                           : std::numeric_limits<float>::min();
+  return straight_through(scale, plain.masked_fill(plain.eq(0), least));
+}
+
 }  // namespace
 
 at::Tensor stored_statistic(const ScaleRule& rule, const at::Tensor& statistic) {
@@ -96,7 +108,7 @@ at::Tensor stored_statistic(const ScaleRule& rule, const at::Tensor& statistic) 
 at::Tensor scale_of_stored(const ScaleRule& rule, const at::Tensor& stored,
                            const at::Tensor& threshold) {
   const auto range = from_stored_domain(rule.restriction, stored);
-  return restrict_final(rule.restriction, above_zero(rule, range) / threshold);
+  return restrict_final(rule.restriction, scale_of_range(above_zero(rule, range), threshold));
 }
 
 at::Tensor scale_of_statistic(const ScaleRule& rule, const at::Tensor& statistic,
@@ -104,7 +116,7 @@ at::Tensor scale_of_statistic(const ScaleRule& rule, const at::Tensor& statistic
   if (rule.affine != Affine::kNone)
     return scale_of_stored(rule, stored_statistic(rule, statistic) * rule.factor, threshold);
   const auto range = restrict_statistic(rule.restriction, at_least(statistic, rule.minimum));
-  return restrict_final(rule.restriction, above_zero(rule, range) / threshold);
+  return restrict_final(rule.restriction, scale_of_range(above_zero(rule, range), threshold));
 }
 
 }  // namespace laconic
