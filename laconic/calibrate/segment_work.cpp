@@ -50,6 +50,10 @@ QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLaye
   QuantParameters parameters{shard.tensor(layer.name + "." + of + "_scale").clone(), {}};
   const std::string zero_point = layer.name + "." + of + "_zero_point";
   if (shard.find(zero_point) != nullptr) parameters.zero_point = shard.tensor(zero_point).clone();
+  if (of == "weight" && has_planes(layer.weight))
+    parameters.plane_scales = shard.tensor(plane_scales_name(layer)).clone();
+  if (of == "weight" && has_choice(layer.weight))
+    parameters.choice = unpack_choice(layer, shard.tensor(choice_name(layer)));
   return parameters;
 }
 

@@ -28,10 +28,15 @@ std::vector<bool> finished_shards(const NativeWriter& writer, int count, Process
 
 SolvedLayer shared_layer(Processes& processes, const SolvedLayer& mine, int64_t from,
                          at::Device device) {
+  const QuantParameters& found = mine.parameters;
   const auto tensors = share_tensors(
-      processes, {mine.codes, mine.parameters.scale, mine.parameters.zero_point}, from);
+      processes, {mine.codes, found.scale, found.zero_point, found.choice, found.plane_scales},
+      from);
   const std::string notes = share_text(processes, nlohmann::json(mine.notes).dump(), from);
-  return {tensors.at(0).to(device), on_device({tensors.at(1), tensors.at(2)}, device),
+  QuantParameters parameters{tensors.at(1), tensors.at(2)};
+  parameters.choice = tensors.at(3);
+  parameters.plane_scales = tensors.at(4);
+  return {tensors.at(0).to(device), on_device(parameters, device),
           nlohmann::json::parse(notes).get<std::vector<std::string>>()};
 }
 

@@ -46,6 +46,16 @@ void check_channel(const LayerRule& rule, const NativeLayer& layer) {
                     ": weight: axis: expected 0 (outputs) or 1 (inputs), got ", channel->axis, ".");
 }
 
+// Heads and blocks; groups and channels have words of their own above.
+void check_layout(const LayerRule& rule, const NativeLayer& layer) {
+  try {
+    check_granularity(layer.weight.granularity, layer.shape);
+  } catch (const c10::ValueError& error) {
+    TORCH_CHECK_VALUE(false, rule.layers.front().where, ": weight of ", layer.name, ": ",
+                      error.what_without_backtrace());
+  }
+}
+
 NativeLayer outcome_of(const graph::LinearLayer& layer, const LayerRule& rule,
                        const LanguageModel& model) {
   NativeLayer outcome{layer.name, layer.weight_name, layer.transposed, *rule.weight, rule.input,
@@ -156,6 +166,7 @@ void add_layer(const graph::LinearLayer& layer, const LayerRule& rule, const Pla
   added.is_joint = added.is_joint && block_of(planning.model.blocks, layer) != nullptr;
   check_group(rule, outcome);
   check_channel(rule, outcome);
+  check_layout(rule, outcome);
   plan.rules[layer.name] = &rule;
   plan.needs_calibration =
       plan.needs_calibration || added.needs_hessian || added.has_static_input();

@@ -159,6 +159,17 @@ void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingRe
   }
 }
 
+// Our other solvers give each code one worth; a program's own may do as it likes.
+void check_solver_takes(const YAML::Node& node, const LayerRule& rule, const Parts& parts,
+                        const MappingReader& reader) {
+  if (!is_joint(rule.weight->format) || rule.solver == "nearest") return;
+  if (find_row(parts.solvers, rule.solver) != nullptr) return;
+  reader.fail(node, "solver: " + rule.solver +
+                        " takes codes that are worth the same everywhere, unlike those of the "
+                        "format " +
+                        describe(rule.weight->format) + ". Expected nearest.");
+}
+
 void read_bias_correction(MappingReader& reader, LayerRule& rule) {
   const auto& words = bias_correction_words();
   std::string word = words.front();
@@ -185,7 +196,10 @@ LayerRule read_rule(const YAML::Node& node, const std::string& where, const Part
   read_solver(reader, rule, parts);
   read_bias_correction(reader, rule);
   reader.finish();
-  if (rule.weight) check_weight(reader.find("weight"), *rule.weight, reader);
+  if (rule.weight) {
+    check_weight(reader.find("weight"), *rule.weight, reader);
+    check_solver_takes(reader.find("solver"), rule, parts, reader);
+  }
   if (rule.input) check_not_for_training(reader.find("input"), "input", *rule.input, reader);
   if (rule.skip && (rule.weight || rule.input)) {
     reader.fail(
@@ -207,6 +221,10 @@ void check_attention(const YAML::Node& node, const std::string& role, const Quan
                           ": scale: expected statistic (found anew for each token) or constant, "
                           "got " +
                           part_name(spec.scale) + ".");
+  if (std::holds_alternative<PlaneSumFormat>(spec.format))
+    reader.fail(node, role + ": the format " + describe(spec.format) +
+                          " is for weights: a cache keeps one scale beside each number. Expected "
+                          "another format.");
   const auto* group = std::get_if<PerGroup>(&spec.granularity);
   const bool within_token = group != nullptr && (group->axis == -1 || group->axis == 3);
   if (within_token || std::holds_alternative<PerToken>(spec.granularity)) return;

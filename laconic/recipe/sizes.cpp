@@ -46,18 +46,31 @@ double zero_point_bits(const QuantSpec& spec, const Shape& scales) {
       spec.zero_point);
 }
 
+double table_bits(const Format& format) {
+  const auto* choice = std::get_if<ChoiceFormat>(&format);
+  return choice != nullptr ? static_cast<double>(choice_bits(*choice)) : 0;
+}
+
+// How many planes have scales.
+double plane_count(const Format& format) {
+  const auto* planes = std::get_if<PlaneSumFormat>(&format);
+  return planes != nullptr ? static_cast<double>(planes->planes) : 1;
+}
+
 double bits_per_number(const QuantSpec& spec, const Shape& shape) {
   const Shape scales = scale_shape(shape, spec.granularity);
   const double share =
       static_cast<double>(element_count(scales)) / static_cast<double>(element_count(shape));
   return static_cast<double>(stored_bits(spec.format)) +
-         share * (scale_bits(spec, scales) + zero_point_bits(spec, scales));
+         share * (plane_count(spec.format) * scale_bits(spec, scales) +
+                  zero_point_bits(spec, scales) + table_bits(spec.format));
 }
 
 // Tensors of a native directory that are no parameters of the model.
 bool is_of_quantizer(const std::string& name) {
-  constexpr const char* kEndings[] = {".weight_codes", ".weight_scale", ".weight_zero_point",
-                                      ".input_scale", ".input_zero_point"};
+  constexpr const char* kEndings[] = {
+      ".weight_codes",        ".weight_scale", ".weight_zero_point", ".weight_choice",
+      ".weight_plane_scales", ".input_scale",  ".input_zero_point"};
   return std::any_of(std::begin(kEndings), std::end(kEndings),
                      [&](const char* ending) { return name.ends_with(ending); });
 }

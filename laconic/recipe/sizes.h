@@ -11,8 +11,8 @@ namespace laconic {
 /// How large a model is on disk.
 struct ModelSize {
   int64_t quantized_parameters = 0, parameters = 0;
-  double bits_per_weight =
-      0;  ///< of the quantized layers: codes, scales and zero points; 0 without any
+  double bits_per_weight = 0;  ///< of the quantized layers: codes, scales, zero points and choices
+                               ///< of tables; 0 without any
   double bits_per_parameter = 0;  ///< of the whole model: stored bytes of all tensors
   uint64_t bytes = 0;             ///< of all tensors as stored
 };

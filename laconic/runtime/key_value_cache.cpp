@@ -34,12 +34,14 @@ void CachedTensor::append(const at::Tensor& x) {
   codes_.append(quantize_codes(*kind_.spec, x, parameters));
   scale_.append(parameters.scale);
   if (parameters.zero_point.defined()) zero_point_.append(parameters.zero_point);
+  if (parameters.choice.defined()) choice_.append(parameters.choice);
 }
 
 at::Tensor CachedTensor::quantized() const {
   if (!kind_.spec) return floats_.rows();
   QuantParameters parameters{scale_.rows(), {}};
   if (zero_point_.count() > 0) parameters.zero_point = zero_point_.rows();
+  if (choice_.count() > 0) parameters.choice = choice_.rows();
   return dequantize(*kind_.spec, codes_.rows(), parameters);
 }
 
@@ -55,11 +57,12 @@ void CachedTensor::keep_last(int64_t count) {
   codes_.keep_last(count);
   scale_.keep_last(count);
   zero_point_.keep_last(count);
+  choice_.keep_last(count);
   floats_.keep_last(kind_.spec ? std::min(count, kind_.residual) : count);
 }
 
 uint64_t CachedTensor::bytes() const {
-  return floats_.bytes() + codes_.bytes() + scale_.bytes() + zero_point_.bytes();
+  return floats_.bytes() + codes_.bytes() + scale_.bytes() + zero_point_.bytes() + choice_.bytes();
 }
 
 }  // namespace laconic

@@ -48,7 +48,7 @@ class CachedTensor {
 
  private:
   CachedKind kind_;
-  TokenRows floats_, codes_, scale_, zero_point_;
+  TokenRows floats_, codes_, scale_, zero_point_, choice_;
 };
 
 }  // namespace laconic

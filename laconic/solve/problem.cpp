@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <cmath>
+#include <string_view>
 #include <variant>
 
 namespace laconic {
@@ -24,6 +25,11 @@ void check_problem(const char* solver, const LayerProblem& problem) {
   TORCH_CHECK_VALUE(
       is_finite(problem.weight), "[", solver, "] layer ", problem.name,
       ": the weight holds NaN or infinity. Mend the model, or leave this layer out with skip.");
+  TORCH_CHECK_NOT_IMPLEMENTED(
+      !is_joint(problem.spec.format) || std::string_view(solver) == "nearest", "[", solver,
+      "] layer ", problem.name, ": ", solver,
+      " takes codes that are worth the same everywhere, unlike those of the format ",
+      describe(problem.spec.format), ". Choose the solver nearest, or a table.");
   TORCH_CHECK_VALUE(!std::holds_alternative<PerToken>(problem.spec.granularity), "[", solver,
                     "] layer ", problem.name,
                     ": a weight cannot be quantized per token. Choose tensor, channel or group.");

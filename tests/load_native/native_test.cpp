@@ -102,6 +102,57 @@ TEST(NativeDirectory, EveryKindComesBackBitForBit) {
   }
 }
 
+TEST(NativeDirectory, FormatsThatNeedMoreThanAScaleComeBackBitForBit) {
+  at::manual_seed(7);
+  const TemporaryDirectory directory;
+  std::vector<Solved> all;
+  std::vector<at::Tensor> values;
+  for (const Granularity& granularity :
+       {Granularity(PerTensor{}), Granularity(PerChannel{.axis = 1}),
+        Granularity(PerGroup{.axis = -1, .group_size = 9, .pad = true})}) {
+    for (const Format& format :
+         {Format(bitmod_tables(3)), Format(bitmod_tables(4)),
+          Format(ChoiceFormat{{{-1, 1}, {-1, 0.5}, {-3, 1}}}), Format(PlaneSumFormat{}),
+          Format(PlaneSumFormat{3, Plane::kTernary, 1}), Format(BinaryFormat{})}) {
+      const auto spec = QuantSpec{}.let(format, granularity, Restriction(StoredAs{}));
+      Solved s = solved("l" + std::to_string(all.size()), spec, {6, 40});
+      const auto weight = at::randn({6, 40});
+      s.parameters = find_parameters(spec, weight);
+      s.codes = quantize_codes(spec, weight, s.parameters);
+      values.push_back(fake_quantize_dynamic(spec, weight));
+      all.push_back(s);
+    }
+  }
+  write(directory / "out", all);
+  const auto native = NativeDirectory::open(directory / "out");
+  for (size_t i = 0; i < all.size(); ++i) {
+    SCOPED_TRACE(to_json(all[i].layer).dump());
+    const NativeLayer& layer = *native->find(all[i].layer.name);
+    EXPECT_TRUE(layer.weight == all[i].layer.weight);
+    EXPECT_TRUE(at::equal(native->codes(layer), all[i].codes));
+    EXPECT_TRUE(at::equal(native->dequantized(layer), values[i]));
+  }
+}
+
+TEST(NativeDirectory, WhatCodesNeedBesideTheScaleIsChecked) {
+  const auto refuse = [](const Format& format, const auto& damage,
+                         const std::vector<std::string>& words) {
+    const auto spec = QuantSpec{}.let(format, PerChannel{.axis = 0});
+    Solved s = solved("a", spec, {4, 16});
+    s.parameters = find_parameters(spec, at::randn({4, 16}));
+    damage(s.parameters);
+    expect_error<c10::ValueError>([&] { native_tensors(s.layer, s.codes, s.parameters); }, words);
+  };
+  const auto forget = [](QuantParameters& p) { p.choice = p.plane_scales = at::Tensor(); };
+  refuse(bitmod_tables(3), forget, {"layer a", "choice", "got none"});
+  refuse(bitmod_tables(3), [](QuantParameters& p) { p.choice.fill_(4); }, {"layer a", "0 to 3"});
+  refuse(PlaneSumFormat{}, forget, {"layer a", "plane scales", "got none"});
+  refuse(PlaneSumFormat{}, [](QuantParameters& p) { p.plane_scales.fill_(-1); },
+         {"layer a", "plane scales", "above zero"});
+  refuse(nf4(), [](QuantParameters& p) { p.choice = p.scale; }, {"layer a", "choice", "got some"});
+  refuse(nf4(), [](QuantParameters& p) { p.plane_scales = p.scale; }, {"plane scales", "got some"});
+}
+
 TEST(NativeDirectory, DequantizesByTheFormula) {
   const TemporaryDirectory directory;
   const auto all = every_kind();

@@ -2,6 +2,7 @@
 
 #include "laconic/export/gguf/gguf_export.h"
 #include "laconic/file/gguf/gguf.h"
+#include "laconic/quant/presets/presets.h"
 #include "laconic/recipe/sizes.h"
 #include "tests/testing/random_model.h"
 #include "tests/testing/testing.h"
@@ -176,6 +177,14 @@ TEST(PlanFault, WhatAnEmbeddingCannotHaveIsRefused) {
       {"group_size 100", "256 numbers of a row of model.embed_tokens", "such as 64"});
 }
 
+TEST(PlanFault, HeadsAndBlocksThatDoNotFitNameTheLayer) {
+  expect_plan_fault("rules:\n  - {weight: {bits: 4, granularity: head, axis: 0, heads: 3}}\n",
+                    {"r.yaml:2:5", "model.layers.0.self_attn.q_proj", "multiple of heads 3"});
+  expect_plan_fault(
+      "rules:\n  - {weight: {bits: 4, granularity: block, block_rows: 7, block_columns: 8}}\n",
+      {"r.yaml:2:5", "model.layers.0.self_attn.q_proj", "multiple of rows 7"});
+}
+
 TEST(PlanFault, RecipeThatSkipsEverythingIsRefused) {
   expect_plan_fault("rules: [{skip: true}]\n", {"nothing to quantize"});
 }
@@ -195,6 +204,15 @@ TEST(Sizes, BitsAWeightCountCodesScalesAndZeroPoints) {
   EXPECT_DOUBLE_EQ(of("gguf-q4_k"), 4.5);
   EXPECT_DOUBLE_EQ(of("gguf-q6_k"), 6.5625);
   EXPECT_DOUBLE_EQ(of("gguf-mxfp4"), 4.25);
+  // Which of four tables a group has, and the scales of each plane.
+  const auto of_preset = [&](const std::string& name) {
+    layer.weight = quant_spec_preset(name);
+    return bits_per_weight(layer);
+  };
+  EXPECT_DOUBLE_EQ(of_preset("bitmod3-g128"), 3 + (32.0 + 2) / 128);
+  EXPECT_DOUBLE_EQ(of_preset("bitmod4-g128"), 4 + (32.0 + 2) / 128);
+  EXPECT_DOUBLE_EQ(of_preset("two-binary-g128"), 2 + 2 * 32.0 / 128);
+  EXPECT_DOUBLE_EQ(of_preset("two-ternary-g128"), 4 + 2 * 32.0 / 128);
 }
 
 TEST(Sizes, FloatModelHasTheBitsOfItsTensors) {

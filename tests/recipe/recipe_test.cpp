@@ -197,6 +197,13 @@ TEST(RecipeFault, WhatIsMissingOrContradictsIsNamed) {
   expect_fault("rules: [{layers: blocks}]\n", {"r.yaml:1:9: ", "weight", "skip"});
   expect_fault("rules: [{skip: true, weight: {bits: 4}}]\n", {"r.yaml:1:9: ", "skip"});
   expect_fault("rules: [{weight: {bits: 4, granularity: token}}]\n", {"r.yaml:1:18: ", "token"});
+  expect_fault("rules: [{weight: {format: bitmod3}, solver: gptq}]\n",
+               {"r.yaml:1:45: ", "gptq", "format bitmod3", "nearest"});
+  expect_fault("rules: [{weight: {format: two_binary}, solver: autoround}]\n",
+               {"r.yaml:1:48: ", "autoround", "format two_binary", "nearest"});
+  expect_fault(
+      "rules: [{weight: {bits: 4}}]\nattention: [{keys: {format: two_binary, granularity: token}}]\n",
+      {"r.yaml:2:", "keys", "two_binary"});
   expect_fault("- a\n", {"r.yaml:1:1: ", "recipe: expected a mapping"});
   expect_fault("just words\n", {"r.yaml:1:1: ", "\"just words\""});
 }

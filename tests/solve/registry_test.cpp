@@ -44,6 +44,32 @@ TEST(EverySolver, SolvesALayerNoWorseThanItsQuantizerAllows) {
   }
 }
 
+TEST(EverySolver, TakesCodesThatNeedMoreThanAScaleOrRefusesThemInOneSentence) {
+  at::manual_seed(4);
+  const at::Tensor x = at::randn({64, 16});
+  LayerProblem problem{.name = "layer",
+                       .weight = at::randn({8, 16}),
+                       .spec = {},
+                       .hessian = x.t().matmul(x) / 64,
+                       .importance = at::rand({16})};
+  for (const std::string word : {"bitmod4", "two_ternary"}) {
+    for (const auto& [name, format] : named_formats())
+      if (name == word) problem.spec = QuantSpec{}.let(format, PerChannel{0});
+    for (const Solver& solver : solvers()) {
+      SCOPED_TRACE(solver.name);
+      const auto solve = [&] { return solver.solve(problem, solver.default_options()); };
+      if (std::string(solver.name) != "nearest") {
+        expect_error<c10::NotImplementedError>(
+            [&] { solve(); }, {"layer layer", word, "Choose the solver nearest"});
+        continue;
+      }
+      const auto solved = solve();
+      const auto q = dequantize(problem.spec, solved.codes, solved.parameters);
+      EXPECT_LT(relative_output_error(problem.weight, q, problem.hessian), 0.1);
+    }
+  }
+}
+
 TEST(FindSolver, ListsTheKnownNames) {
   expect_error<c10::ValueError>([] { find_solver("gtpq"); }, {"gtpq", "gptq"});
   expect_error<c10::ValueError>([] { find_solver("zzzzzzz"); }, {"nearest", "gptq"});

@@ -48,6 +48,14 @@ void check_layer(const NativeLayer& layer, const Checkpoint& tensors, const std:
     const auto& zero = stored(tensors, zero_point_name(layer), where);
     agree(zero, c10::isFloatingType(zero.dtype) || c10::isIntegralType(zero.dtype, false), shape);
   }
+  if (has_planes(layer.weight)) {
+    const auto& scales = stored(tensors, plane_scales_name(layer), where);
+    agree(scales, c10::isFloatingType(scales.dtype), plane_scales_shape(layer));
+  }
+  if (has_choice(layer.weight)) {
+    const auto& choice = stored(tensors, choice_name(layer), where);
+    agree(choice, choice.dtype == at::kByte, {choice_bytes(layer)});
+  }
   if (has_static_input(layer)) {
     const auto& input = stored(tensors, input_scale_name(layer), where);
     agree(input, c10::isFloatingType(input.dtype), input_scale_shape(layer));
@@ -62,8 +70,9 @@ void check_layer(const NativeLayer& layer, const Checkpoint& tensors, const std:
 
 void check_spec(const NativeLayer& layer, const std::string& where) {
   const int64_t bits = bit_width(layer.weight);
-  TORCH_CHECK_VALUE(bits >= 2 && bits <= 8, where, ": expected codes of 2 to 8 bits, got ", bits,
-                    ".");
+  const int64_t least = std::holds_alternative<IntFormat>(layer.weight.format) ? 2 : 1;
+  TORCH_CHECK_VALUE(bits >= least && bits <= 8, where, ": expected codes of ", least,
+                    " to 8 bits, got ", bits, ".");
   try {
     check_granularity(layer.weight.granularity, layer.shape);
   } catch (const c10::Error& error) {
@@ -171,6 +180,10 @@ const NativeLayer* NativeDirectory::find(const std::string& layer_name) const {
 QuantParameters NativeDirectory::stored_parameters(const NativeLayer& layer) const {
   QuantParameters parameters{tensors_->tensor(scale_name(layer)), {}};
   if (is_asymmetric(layer.weight)) parameters.zero_point = tensors_->tensor(zero_point_name(layer));
+  if (has_planes(layer.weight))
+    parameters.plane_scales = tensors_->tensor(plane_scales_name(layer));
+  if (has_choice(layer.weight))
+    parameters.choice = unpack_choice(layer, tensors_->tensor(choice_name(layer)));
   return parameters;
 }
 
@@ -208,6 +221,9 @@ at::Tensor NativeDirectory::dequantized_rows(const NativeLayer& layer,
   if (is_by_row) {
     parameters.scale = select(parameters.scale);
     if (parameters.zero_point.defined()) parameters.zero_point = select(parameters.zero_point);
+    if (parameters.choice.defined()) parameters.choice = select(parameters.choice);
+    if (parameters.plane_scales.defined())
+      parameters.plane_scales = at::index_select(parameters.plane_scales, 1, indices);
   }
   NativeLayer some = layer;
   some.shape[0] = indices.numel();

@@ -1,5 +1,6 @@
 #include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
+#include <c10/util/accumulate.h>
 
 #include "laconic/kernel/pack.h"
 #include "laconic/load/native/native.h"
@@ -61,12 +62,17 @@ std::vector<int64_t> shape_field(const nlohmann::json& json, const std::string& 
 std::string codes_name(const NativeLayer& layer) { return layer.name + ".weight_codes"; }
 std::string scale_name(const NativeLayer& layer) { return layer.name + ".weight_scale"; }
 std::string zero_point_name(const NativeLayer& layer) { return layer.name + ".weight_zero_point"; }
+std::string choice_name(const NativeLayer& layer) { return layer.name + ".weight_choice"; }
+std::string plane_scales_name(const NativeLayer& layer) {
+  return layer.name + ".weight_plane_scales";
+}
 std::string input_scale_name(const NativeLayer& layer) { return layer.name + ".input_scale"; }
 std::string input_zero_point_name(const NativeLayer& layer) {
   return layer.name + ".input_zero_point";
 }
 std::vector<std::string> tensor_names(const NativeLayer& layer) {
-  return {codes_name(layer), scale_name(layer), zero_point_name(layer), input_scale_name(layer),
+  return {codes_name(layer),           scale_name(layer),        zero_point_name(layer),
+          choice_name(layer),          plane_scales_name(layer), input_scale_name(layer),
           input_zero_point_name(layer)};
 }
 
@@ -76,6 +82,40 @@ bool is_signed(const QuantSpec& spec) { return has_negative_codes(spec.format); 
 
 bool is_asymmetric(const QuantSpec& spec) {
   return !std::holds_alternative<NoZeroPoint>(spec.zero_point);
+}
+
+bool has_choice(const QuantSpec& spec) { return std::holds_alternative<ChoiceFormat>(spec.format); }
+
+namespace {
+
+int64_t choice_bits_of(const NativeLayer& layer) {
+  return choice_bits(std::get<ChoiceFormat>(layer.weight.format));
+}
+
+int64_t scale_count(const NativeLayer& layer) {
+  return c10::multiply_integers(scale_shape(layer.shape, layer.weight.granularity));
+}
+
+}  // namespace
+
+bool has_planes(const QuantSpec& spec) {
+  return std::holds_alternative<PlaneSumFormat>(spec.format);
+}
+
+std::vector<int64_t> plane_scales_shape(const NativeLayer& layer) {
+  auto shape = scale_shape(layer.shape, layer.weight.granularity);
+  shape.insert(shape.begin(), std::get<PlaneSumFormat>(layer.weight.format).planes - 1);
+  return shape;
+}
+
+int64_t choice_bytes(const NativeLayer& layer) {
+  return (scale_count(layer) * choice_bits_of(layer) + 7) / 8;
+}
+
+at::Tensor unpack_choice(const NativeLayer& layer, const at::Tensor& packed) {
+  return unpack_rows(packed.unsqueeze(0), choice_bits_of(layer), scale_count(layer))
+      .to(at::kByte)
+      .view(scale_shape(layer.shape, layer.weight.granularity));
 }
 
 bool has_static_input(const NativeLayer& layer) {
@@ -108,6 +148,22 @@ void check_codes(const NativeLayer& layer, const at::Tensor& codes, const std::s
 
 namespace {
 
+void check_choice(const QuantSpec& spec, const QuantParameters& parameters,
+                  const std::string& where) {
+  const auto* format = std::get_if<ChoiceFormat>(&spec.format);
+  const at::Tensor& choice = parameters.choice;
+  TORCH_CHECK_VALUE(choice.defined() == (format != nullptr), where, ": choice: expected ",
+                    format != nullptr ? "a table for each scale" : "none (there is one table)",
+                    ", got ", choice.defined() ? "some" : "none", ".");
+  if (format == nullptr) return;
+  const auto last = static_cast<int64_t>(format->tables.size()) - 1;
+  const bool fits = choice.scalar_type() == at::kByte && choice.sizes() == parameters.scale.sizes();
+  TORCH_CHECK_VALUE(fits && choice.max().item<int64_t>() <= last, where,
+                    ": choice: expected bytes of 0 to ", last, " of shape ",
+                    parameters.scale.sizes(), ", got ", choice.toString(), " ", choice.sizes(),
+                    ". The file is damaged, or does not belong to its spec.");
+}
+
 void check_parameters(const QuantSpec& spec, const std::vector<int64_t>& shape,
                       const QuantParameters& parameters, const std::string& where) {
   const at::Tensor& scale = parameters.scale;
@@ -121,6 +177,7 @@ void check_parameters(const QuantSpec& spec, const std::vector<int64_t>& shape,
       (at::isfinite(value) & (may_be_negative(spec) ? value != 0 : value > 0)).all().item<bool>(),
       where, ": scale: expected finite numbers above zero, got others (from ",
       value.min().item<float>(), " to ", value.max().item<float>(), ").");
+  check_choice(spec, parameters, where);
   const at::Tensor& zero = parameters.zero_point;
   TORCH_CHECK_VALUE(
       zero.defined() == is_asymmetric(spec), where, ": zero point: expected ",
@@ -136,8 +193,28 @@ void check_parameters(const QuantSpec& spec, const std::vector<int64_t>& shape,
 
 }  // namespace
 
+namespace {
+
+void check_plane_scales(const NativeLayer& layer, const at::Tensor& scales,
+                        const std::string& where) {
+  TORCH_CHECK_VALUE(scales.defined() == has_planes(layer.weight), where,
+                    ": plane scales: expected ",
+                    has_planes(layer.weight) ? "those of each plane" : "none (there is one plane)",
+                    ", got ", scales.defined() ? "some" : "none", ".");
+  if (!scales.defined()) return;
+  const bool fits = c10::isFloatingType(scales.scalar_type()) &&
+                    scales.sizes() == plane_scales_shape(layer) &&
+                    (at::isfinite(scales) & (scales > 0)).all().item<bool>();
+  TORCH_CHECK_VALUE(fits, where, ": plane scales: expected finite numbers above zero of shape ",
+                    at::IntArrayRef(plane_scales_shape(layer)), ", got others (", scales.toString(),
+                    " ", scales.sizes(), ").");
+}
+
+}  // namespace
+
 void check_parameters(const NativeLayer& layer, const QuantParameters& parameters,
                       const std::string& where) {
+  check_plane_scales(layer, parameters.plane_scales, where);
   check_parameters(layer.weight, scale_shape(layer.shape, layer.weight.granularity), parameters,
                    where);
 }
@@ -165,6 +242,12 @@ std::vector<std::pair<std::string, at::Tensor>> native_tensors(
   tensors.emplace_back(scale_name(layer), parameters.scale.contiguous());
   if (parameters.zero_point.defined())
     tensors.emplace_back(zero_point_name(layer), parameters.zero_point.contiguous());
+  if (has_planes(layer.weight))
+    tensors.emplace_back(plane_scales_name(layer), parameters.plane_scales.contiguous());
+  if (has_choice(layer.weight))
+    tensors.emplace_back(
+        choice_name(layer),
+        pack_rows(parameters.choice.reshape({1, -1}), choice_bits_of(layer)).squeeze(0));
   if (!input) return tensors;
   tensors.emplace_back(input_scale_name(layer), input->scale.contiguous());
   if (input->zero_point.defined())

@@ -55,7 +55,7 @@ void NativeParameters::release(const std::string& name) const {
   const auto found = layers_.find(name);
   if (found == layers_.end()) return rest_.release(name);
   if (resident_) return;
-  for (const char* part : {"codes", "scale", "zero_point"}) {
+  for (const char* part : {"codes", "scale", "zero_point", "choice", "plane_scales"}) {
     const std::string stored = stored_prefix(*found->second) + part;
     if (native_->tensors().has(stored)) native_->tensors().drop(stored);
   }

@@ -14,6 +14,8 @@ constexpr const char* kManifest = "laconic.json";
 std::string codes_name(const NativeLayer& layer);
 std::string scale_name(const NativeLayer& layer);
 std::string zero_point_name(const NativeLayer& layer);
+std::string choice_name(const NativeLayer& layer);
+std::string plane_scales_name(const NativeLayer& layer);
 std::string input_scale_name(const NativeLayer& layer);
 std::string input_zero_point_name(const NativeLayer& layer);
 /// All of these.
@@ -22,6 +24,14 @@ std::vector<std::string> tensor_names(const NativeLayer& layer);
 int64_t bit_width(const QuantSpec& spec);
 bool is_signed(const QuantSpec& spec);
 bool is_asymmetric(const QuantSpec& spec);
+/// Whether each scale stands beside those of more planes, and their shape.
+bool has_planes(const QuantSpec& spec);
+std::vector<int64_t> plane_scales_shape(const NativeLayer& layer);
+/// Whether each scale has one of several tables, and the bytes that these choices take.
+bool has_choice(const QuantSpec& spec);
+int64_t choice_bytes(const NativeLayer& layer);
+/// QuantParameters::choice of packed bytes. @throws c10::ValueError for too few bytes.
+at::Tensor unpack_choice(const NativeLayer& layer, const at::Tensor& packed);
 /// Whether the layer's input has a scale that is stored.
 bool has_static_input(const NativeLayer& layer);
 /// Shape of that scale: [], or [1, 1, in] for a channel (an input is [batch, length, in]).
