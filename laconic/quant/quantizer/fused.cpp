@@ -1,8 +1,7 @@
 #include "laconic/quant/quantizer/fused.h"
 
-#include <ATen/ops/zeros.h>
-
 #include <cmath>
+#include <limits>
 
 #include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
@@ -110,24 +109,19 @@ std::optional<at::Tensor> fused_squared_error(const QuantSpec& spec, const at::T
                                         runs, codes);
 }
 
-std::optional<kernel::HalfQuadraticState> fused_half_quadratic(const HalfQuadratic& kind,
-                                                               const QuantSpec& spec,
-                                                               const at::Tensor& rows) {
+std::optional<kernel::HalfQuadraticSearch> fused_half_quadratic(const HalfQuadratic& kind,
+                                                                const QuantSpec& spec,
+                                                                const at::Tensor& rows) {
   const bool has_whole_zero = std::holds_alternative<NoZeroPoint>(spec.zero_point) ||
                               std::holds_alternative<IntegerZeroPoint>(spec.zero_point);
-  if (!knows_rounding(spec) || !is_plain(rows) || rows.numel() < kFewElements || !has_whole_zero ||
+  const bool fits = rows.numel() >= kFewElements && rows.size(1) < std::numeric_limits<int>::max();
+  if (!knows_rounding(spec) || !is_plain(rows) || !fits || !has_whole_zero ||
       !std::holds_alternative<IntFormat>(spec.format) || stored_bits(spec.format) > 8 ||
       kind.p >= 1)
     return std::nullopt;
   const CodeRange range = code_range(spec.format);
-  const auto options = rows.options().requires_grad(false);
-  return kernel::HalfQuadraticState{{},
-                                    {},
-                                    at::zeros({rows.size(0)}, options),
-                                    at::zeros({rows.size(0)}, options),
-                                    static_cast<float>(range.q_min),
-                                    static_cast<float>(range.q_max),
-                                    static_cast<float>(kind.p)};
+  return kernel::HalfQuadraticSearch(rows, static_cast<float>(range.q_min),
+                                     static_cast<float>(range.q_max), kind.p);
 }
 
 }  // namespace laconic

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "laconic/kernel/half_quadratic.h"
+#include "laconic/kernel/half_quadratic/half_quadratic.h"
 #include "laconic/quant/quantizer/quantize.h"
 
 namespace laconic {
@@ -47,11 +47,11 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
 std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x,
                                       const QuantParameters& parameters);
 
-/// The state of a half-quadratic search of the scales of `rows` before its first round, where the
-/// kernel can do the rounds: of many elements. It ends as good as the composed one, not equal.
-std::optional<kernel::HalfQuadraticState> fused_half_quadratic(const HalfQuadratic& kind,
-                                                               const QuantSpec& spec,
-                                                               const at::Tensor& rows);
+/// A half-quadratic search of the scales of `rows`, where the kernel can do the rounds: of many
+/// elements. It ends as good as the composed one, not equal.
+std::optional<kernel::HalfQuadraticSearch> fused_half_quadratic(const HalfQuadratic& kind,
+                                                                const QuantSpec& spec,
+                                                                const at::Tensor& rows);
 
 /// Squared error of each row for each candidate, as a search asks for it: [candidates, scales]. No
 /// gradient.

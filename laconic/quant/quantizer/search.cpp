@@ -186,15 +186,24 @@ at::Tensor search_minimum(const MseMinimum& mse, const QuantSpec& spec,
 
 namespace {
 
-// The median over the row of the quotients that explain what shrinkage leaves, and the loss before.
-struct HalfQuadraticRound {
-  at::Tensor median;
-  double loss;
+// What rounds of the half-quadratic search find: the loss before each, and the statistics after it,
+// [rounds, scales].
+struct HalfQuadraticSteps {
+  std::vector<double> losses;
+  at::Tensor statistics;
 };
 
-HalfQuadraticRound composed_round(const HalfQuadratic& kind, const QuantSpec& spec,
-                                  const SearchProblem& problem, const QuantParameters& parameters,
+at::Tensor statistic_of_median(const ScaleRule& rule, const SearchProblem& problem,
+                               const at::Tensor& median) {
+  return at_least(median, rule.minimum) * problem.threshold;
+}
+
+// One round: the median over the row of the quotients that explain what shrinkage leaves.
+HalfQuadraticSteps composed_round(const HalfQuadratic& kind, const QuantSpec& spec,
+                                  const SearchProblem& problem, const at::Tensor& statistic,
                                   double beta) {
+  QuantParameters parameters{scale_at(spec, problem, statistic), {}};
+  parameters.zero_point = zero_point_at(spec, problem, problem.minimum, parameters.scale);
   const Quantized found = quantized_rows(spec, problem, parameters);
   const auto error = problem.rows - found.value;
   const auto target = problem.rows - shrunk(error, kind.p, beta);
@@ -203,40 +212,58 @@ HalfQuadraticRound composed_round(const HalfQuadratic& kind, const QuantSpec& sp
   const auto usable = whole.ne(0).logical_and(target.ne(0));
   const auto quotient = at::where(usable, target / whole,
                                   at::full_like(target, std::numeric_limits<double>::quiet_NaN()));
-  return {std::get<0>(at::nanmedian(quotient, 1, /*keepdim=*/false)),
-          error.abs().mean().item<double>()};
+  const auto median = std::get<0>(at::nanmedian(quotient, 1, /*keepdim=*/false));
+  const auto next = statistic_of_median(statistic_scale(spec), problem, median);
+  return {{error.abs().mean().item<double>()},
+          at::where(next.isfinite(), next, statistic).unsqueeze(0)};
+}
+
+// Scales that each row can follow by itself, from round to round.
+std::optional<kernel::FreeScales> free_scales(const QuantSpec& spec, const SearchProblem& problem) {
+  const ScaleRule rule = statistic_scale(spec);
+  if (!std::holds_alternative<AnyFloat>(rule.restriction) || rule.affine != Affine::kNone)
+    return std::nullopt;
+  return kernel::FreeScales{static_cast<float>(rule.minimum), static_cast<float>(problem.threshold),
+                            asymmetric(spec) ? problem.minimum.contiguous() : at::Tensor()};
+}
+
+// As many rounds as the kernel does well together, one where scales are restricted in between.
+HalfQuadraticSteps fused_rounds(kernel::HalfQuadraticSearch& search, const QuantSpec& spec,
+                                const SearchProblem& problem, const at::Tensor& statistic,
+                                const kernel::HalfQuadraticTimes& times) {
+  const auto scale = scale_at(spec, problem, statistic).contiguous();
+  const auto zero_point = zero_point_at(spec, problem, problem.minimum, scale);
+  const auto free = free_scales(spec, problem);
+  auto found = free ? search.rounds({scale, zero_point}, times, *free)
+                    : search.round({scale, zero_point}, times.beta);
+  for (double& error : found.errors) error /= static_cast<double>(problem.rows.numel());
+  return {found.errors, statistic_of_median(statistic_scale(spec), problem, found.medians)};
 }
 
 }  // namespace
 
 at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
                                  const SearchProblem& given) {
+  constexpr int64_t kTogether = 64;  // rounds
   const at::NoGradGuard no_gradient;
   SearchProblem problem = given;
   problem.rows = given.rows.detach().contiguous();
-  const ScaleRule rule = statistic_scale(spec);
   at::Tensor statistic = at_least(row_statistic(whole_range(spec), problem.rows, problem.rows),
-                                  rule.minimum),
+                                  statistic_scale(spec).minimum),
              best = statistic;
   auto fused = fused_half_quadratic(kind, spec, problem.rows);
   double best_loss = std::numeric_limits<double>::infinity(), beta = kind.beta;
-  for (int64_t i = 0; i < kind.iterations; ++i, beta *= kind.kappa) {
-    QuantParameters parameters{scale_at(spec, problem, statistic), {}};
-    parameters.zero_point = zero_point_at(spec, problem, problem.minimum, parameters.scale);
-    HalfQuadraticRound round;
-    if (fused) {
-      fused->scale = parameters.scale.contiguous(), fused->zero_point = parameters.zero_point;
-      round.loss = kernel::half_quadratic_round(problem.rows, *fused, beta) /
-                   static_cast<double>(problem.rows.numel());
-      round.median = parameters.scale + fused->shift;
-    } else {
-      round = composed_round(kind, spec, problem, parameters, beta);
+  for (int64_t done = 0; done < kind.iterations;) {
+    const int64_t together = std::min(kTogether, kind.iterations - done);
+    const HalfQuadraticSteps steps =
+        fused ? fused_rounds(*fused, spec, problem, statistic, {beta, kind.kappa, together})
+              : composed_round(kind, spec, problem, statistic, beta);
+    for (size_t i = 0; i < steps.losses.size(); ++i, ++done, beta *= kind.kappa) {
+      if (!(steps.losses[i] < best_loss)) return best;
+      best_loss = steps.losses[i];
+      best = statistic;
+      statistic = steps.statistics[static_cast<int64_t>(i)];
     }
-    if (!(round.loss < best_loss)) break;
-    best_loss = round.loss;
-    best = statistic;
-    const auto next = at_least(round.median, rule.minimum) * problem.threshold;
-    statistic = at::where(next.isfinite(), next, statistic);
   }
   return best;
 }

@@ -1,0 +1,132 @@
+#include "laconic/kernel/half_quadratic/half_quadratic.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace laconic::kernel {
+namespace {
+
+constexpr int64_t kShortRow = 256;  // elements; of fewer all shifts are found
+constexpr int64_t kGrain = 32768;   // elements for a thread at least
+
+const float* numbers(const at::Tensor& x) {
+  return x.defined() ? x.const_data_ptr<float>() : nullptr;
+}
+
+/// Half of the first window.
+float first_width(float scale, const Shrinkage& by) {
+  const double step = static_cast<double>(scale) / 4;
+  return static_cast<float>(std::min(step, std::pow(step, by.p - 1.0) / by.beta) / 2);
+}
+
+/// |x| or the minimum if that is more, with the sign of x.
+float at_least(float x, float minimum) {
+  const float size = std::max(std::abs(x), minimum);
+  return x >= 0 ? size : -size;
+}
+
+}  // namespace
+
+float FreeScales::of_median(float median) const {
+  const float statistic = at_least(median, minimum) * threshold;
+  return at_least(statistic, minimum) / threshold;
+}
+
+HalfQuadraticSearch::HalfQuadraticSearch(const at::Tensor& rows, float q_min, float q_max, double p)
+    : rows_(rows.size(0)),
+      count_(rows.size(1)),
+      q_min_(q_min),
+      q_max_(q_max),
+      p_(static_cast<float>(p)),
+      x_(rows),
+      powers_(std::max({q_max - q_min, std::abs(q_min), std::abs(q_max)}), p_),
+      shift_(static_cast<size_t>(rows_), 0.0F),
+      width_(static_cast<size_t>(rows_), 0.0F) {
+  if (count_ < kShortRow) return;
+  x_ = at::empty({rows_, count_ + 2}, rows.options());
+  sums_ = at::empty({rows_, count_ + 1}, rows.options().dtype(c10::ScalarType::Double));
+  places_ = RowPlaces(rows_, static_cast<int64_t>(q_max - q_min) + 1);
+  at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / count_),
+                   [&](int64_t first, int64_t last) {
+                     for (int64_t row = first; row < last; ++row) sort(rows, row);
+                   });
+}
+
+void HalfQuadraticSearch::sort(const at::Tensor& rows, int64_t row) {
+  const float* from = rows.const_data_ptr<float>() + row * count_;
+  float* x = x_.mutable_data_ptr<float>() + row * (count_ + 2) + 1;
+  double* sums = sums_.mutable_data_ptr<double>() + row * (count_ + 1);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  x[-1] = -kInfinity, x[count_] = kInfinity;
+  std::copy_n(from, count_, x);
+  std::sort(x, x + count_);
+  sums[0] = 0;
+  for (int64_t i = 0; i < count_; ++i) sums[i + 1] = sums[i] + static_cast<double>(x[i]);
+}
+
+double HalfQuadraticSearch::round_of_row(int64_t row, float& scale, float zero_point, double beta,
+                                         std::vector<float>& room) {
+  const auto at = static_cast<size_t>(row);
+  const Shrinkage by{p_, beta};
+  const float* x = x_.const_data_ptr<float>() + row * x_.size(1);
+  // Codes of a negative scale are those of the positive one with the other sign.
+  const float sign = scale < 0 ? -1.0F : 1.0F, low = q_min_ - zero_point,
+              high = q_max_ - zero_point;
+  const RowCodes codes{std::abs(scale), sign > 0 ? low : -high, sign > 0 ? high : -low};
+  double error = 0, shift = 0;
+  if (!sums_.defined()) {
+    shift = median_of_all_shifts(x, count_, codes, by, room, error);
+  } else {
+    const SortedRow sorted{x + 1, sums_.const_data_ptr<double>() + row * (count_ + 1), count_};
+    const CodePlaces places = places_[row];
+    const RowShifts shifts(sorted, codes, powers_, places);
+    error = shifts.error();
+    float& width = width_[at];
+    if (!(width > 0) || !std::isfinite(width)) width = first_width(codes.scale, by);
+    shift = median_shift(shifts, by, static_cast<double>(shift_[at]), width);
+  }
+  shift_[at] = std::isfinite(shift) ? static_cast<float>(shift) : 0.0F;
+  scale += sign * shift_[at];
+  return error;
+}
+
+HalfQuadraticRounds HalfQuadraticSearch::run(const HalfQuadraticStart& start,
+                                             const HalfQuadraticTimes& times,
+                                             const FreeScales* free) {
+  const int64_t count = times.rounds;
+  HalfQuadraticRounds found{std::vector<double>(static_cast<size_t>(count), 0.0),
+                            at::empty({count, rows_}, x_.options())};
+  std::vector<double> errors(static_cast<size_t>(count * rows_));
+  const float *scales = numbers(start.scale), *zero_points = numbers(start.zero_point),
+              *range_starts = free != nullptr ? numbers(free->range_start) : nullptr;
+  float* medians = found.medians.mutable_data_ptr<float>();
+  const auto rounds_of_row = [&](int64_t row, std::vector<float>& room) {
+    float scale = scales[row], zero_point = zero_points != nullptr ? zero_points[row] : 0;
+    double beta = times.beta;
+    for (int64_t i = 0; i < count; ++i, beta *= times.kappa) {
+      errors[static_cast<size_t>(row * count + i)] =
+          round_of_row(row, scale, zero_point, beta, room);
+      medians[i * rows_ + row] = scale;
+      if (free == nullptr) continue;
+      scale = free->of_median(scale);
+      if (range_starts != nullptr)
+        zero_point =
+            std::clamp(std::nearbyint(-range_starts[row] / scale + q_min_), q_min_, q_max_);
+    }
+  };
+  at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
+                   [&](int64_t first, int64_t last) {
+                     std::vector<float> room;
+                     for (int64_t row = first; row < last; ++row) rounds_of_row(row, room);
+                   });
+  for (int64_t row = 0; row < rows_; ++row)  // in order: the same for any number of threads
+    for (int64_t i = 0; i < count; ++i)
+      found.errors[static_cast<size_t>(i)] += errors[static_cast<size_t>(row * count + i)];
+  return found;
+}
+
+}  // namespace laconic::kernel

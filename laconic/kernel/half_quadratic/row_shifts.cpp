@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "laconic/kernel/half_quadratic/shifts.h"
+#include "laconic/kernel/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "laconic/kernel/half_quadratic/row_shifts.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h
+#include <hwy/highway.h>
+
+#ifndef LACONIC_KERNEL_HALF_QUADRATIC_ROW_SHIFTS_ONCE
+#define LACONIC_KERNEL_HALF_QUADRATIC_ROW_SHIFTS_ONCE
+namespace laconic::kernel {
+
+/// What an edge is compared with, of several codes.
+template <class Vector>
+struct EdgeCodes {
+  Vector code, size, value, power, reach;  ///< reach: as far as errors go
+};
+
+}  // namespace laconic::kernel
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace laconic::kernel::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using CodeLanes = hn::ScalableTag<float>;
+using CodeVector = hn::Vec<CodeLanes>;
+using PlaceLanes = hn::RebindToSigned<CodeLanes>;
+
+/// Finds the edges of codes from `code` on.
+HWY_INLINE void find_edges(const SortedRow& row, const EdgePlaces& places, int64_t code,
+                           CodeVector edges) {
+  const CodeLanes d;
+  const auto is_there = hn::And(hn::Lt(hn::LoadU(d, places.last + code), edges),
+                                hn::Ge(hn::LoadU(d, places.following + code), edges));
+  if (hn::AllTrue(d, is_there)) return;
+  HWY_ALIGN float edge[hn::MaxLanes(d)];
+  hn::Store(edges, d, edge);
+  uint8_t bits[8] = {};
+  hn::StoreMaskBits(d, hn::Not(is_there), bits);
+  for (uint32_t left = bits[0] | static_cast<uint32_t>(bits[1]) << 8; left != 0; left &= left - 1) {
+    const auto lane = static_cast<int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(left));
+    places.move(row, code + lane, edge[lane]);
+  }
+}
+
+HWY_INLINE CodeVector codes_from(const RowCodes& codes, int64_t first) {
+  return hn::Iota(CodeLanes(), codes.low + static_cast<float>(first));
+}
+
+void find_codes(const SortedRow& row, const RowCodes& codes, const CodePlaces& places) {
+  const CodeLanes d;
+  const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
+  const auto scale = hn::Set(d, codes.scale);
+  const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
+  for (int64_t i = 0; i < count; i += static_cast<int64_t>(hn::Lanes(d))) {
+    const auto code = codes_from(codes, i);
+    const auto is_inner = hn::Lt(code, hn::Set(d, codes.high));
+    const auto boundary = hn::Mul(hn::Add(code, hn::Set(d, 0.5F)), scale);
+    find_edges(row, places.end, i, hn::IfThenElse(is_inner, boundary, infinity));
+    find_edges(row, places.middle, i, hn::Mul(code, scale));
+  }
+}
+
+/// How many numbers of the codes from `first` on shift as far as the edge.
+HWY_INLINE hn::Vec<PlaceLanes> shifted(const SortedRow& row, const CodePlaces& places,
+                                       int64_t first, const EdgeCodes<CodeVector>& codes,
+                                       const ShiftEdge& edge, size_t which) {
+  const CodeLanes d;
+  const PlaceLanes whole;
+  // An error this far from zero shifts as far as the edge, and so does the larger one that shrinks
+  // to it. Without branches: which way the edges lie changes from round to round.
+  const auto near = hn::Min(hn::Mul(codes.size, hn::Set(d, edge.size)), codes.reach);
+  const auto far =
+      hn::Max(near, hn::Min(hn::Mul(codes.power, hn::Set(d, edge.power)), codes.reach));
+  const auto sign =
+      hn::Xor(hn::And(codes.code, hn::Set(d, -0.0F)), hn::Set(d, edge.is_negative ? -0.0F : 0.0F));
+  find_edges(row, places.near[which], first, hn::Add(codes.value, hn::Xor(near, sign)));
+  find_edges(row, places.far[which], first, hn::Add(codes.value, hn::Xor(far, sign)));
+  const auto begin = hn::LoadU(whole, places.end.place + first - 1),
+             end = hn::LoadU(whole, places.end.place + first);
+  const auto inside = [&](const EdgePlaces& of) HWY_ATTR {
+    return hn::Min(hn::Max(hn::LoadU(whole, of.place + first), begin), end);
+  };
+  return hn::Abs(hn::Sub(inside(places.near[which]), inside(places.far[which])));
+}
+
+CountPair count_above(const SortedRow& row, const RowCodes& codes, const CodePlaces& places,
+                      const float* powers, const EdgePair& edges) {
+  const CodeLanes d;
+  const PlaceLanes whole;
+  const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
+  // No error is larger: of the codes at the ends, and of the others.
+  const auto most = hn::Set(d, row.x[row.count - 1] - row.x[0] +
+                                   (std::abs(codes.high) + std::abs(codes.low)) * codes.scale),
+             half = hn::Set(d, 0.5F * codes.scale);
+  const auto low = hn::Set(d, codes.low), high = hn::Set(d, codes.high);
+  auto first = hn::Zero(whole), second = first;
+  for (int64_t i = 0; i < count; i += static_cast<int64_t>(hn::Lanes(d))) {
+    const auto code = codes_from(codes, i);
+    const auto is_inner = hn::And(hn::Lt(code, high), hn::Gt(code, low));
+    const EdgeCodes<CodeVector> all{code, hn::Abs(code), hn::Mul(code, hn::Set(d, codes.scale)),
+                                    hn::LoadU(d, powers + i), hn::IfThenElse(is_inner, half, most)};
+    first = hn::Add(first, shifted(row, places, i, all, edges[0], 0));
+    second = hn::Add(second, shifted(row, places, i, all, edges[1], 1));
+  }
+  return {hn::GetLane(hn::SumOfLanes(whole, first)), hn::GetLane(hn::SumOfLanes(whole, second))};
+}
+
+}  // namespace laconic::kernel::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace laconic::kernel {
+namespace {
+
+HWY_EXPORT(find_codes);
+HWY_EXPORT(count_above);
+
+double power_of_edge(const Shrinkage& by, double size) {
+  constexpr float kMost = 1e30F;  // times 0 it is 0
+  return size > 0 ? std::min(kMost, std::pow(static_cast<float>(size * by.beta), 1 / (by.p - 1)))
+                  : kMost;
+}
+
+}  // namespace
+
+ShiftEdge edge_at(const Shrinkage& by, double shift) {
+  return {static_cast<float>(std::abs(shift)),
+          static_cast<float>(power_of_edge(by, std::abs(shift))), shift < 0};
+}
+
+RowPlaces::RowPlaces(int64_t rows, int64_t codes)
+    : room_(EdgePlaces::room(codes)),
+      places_(static_cast<size_t>(rows * kKinds * room_), 0),
+      // Numbers that no edge lies between: all are looked for at first.
+      beside_(2 * places_.size(), std::numeric_limits<float>::infinity()) {}
+
+CodePlaces RowPlaces::operator[](int64_t row) {
+  int64_t kind = row * kKinds;
+  const auto next = [&] {
+    const int64_t at = kind++ * room_ + EdgePlaces::kVector;
+    float* beside = beside_.data() + at;
+    return EdgePlaces{places_.data() + at, beside, beside + static_cast<int64_t>(places_.size())};
+  };
+  return {next(), next(), {next(), next()}, {next(), next()}};
+}
+
+CodePowers::CodePowers(float most, float p)
+    : most_(most), powers_(static_cast<size_t>(2 * most) + 1 + EdgePlaces::kVector, 0.0F) {
+  for (float code = -most; code <= most; ++code)
+    if (code != 0)
+      powers_[static_cast<size_t>(code + most)] = static_cast<float>(
+          std::pow(static_cast<double>(std::abs(code)), 1 / (static_cast<double>(p) - 1)));
+}
+
+RowShifts::RowShifts(const SortedRow& row, const RowCodes& codes, const CodePowers& powers,
+                     const CodePlaces& places)
+    : row_(row), codes_(codes), powers_(powers.at(codes.low)), places_(places) {
+  HWY_DYNAMIC_DISPATCH(find_codes)(row, codes, places);
+  usable_ = row.count;
+  int64_t begin = 0;
+  double sums = -row.sums[row.count] / 2, products = 0;
+  const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t end = places.end.place[i], middle = places.middle.place[i];
+    const float code = codes.low + static_cast<float>(i);
+    sums += row.sums[end] - row.sums[middle];
+    products += static_cast<double>(code) * static_cast<double>(2 * middle - begin - end);
+    if (code == 0) usable_ -= end - begin;
+    begin = end;
+  }
+  error_ = 2 * sums + products * static_cast<double>(codes.scale);
+}
+
+CountPair RowShifts::above(const EdgePair& edges) const {
+  CountPair counts = HWY_DYNAMIC_DISPATCH(count_above)(row_, codes_, places_, powers_, edges);
+  for (size_t i = 0; i < counts.size(); ++i)
+    if (edges[i].is_negative) counts[i] = usable_ - counts[i];
+  return counts;
+}
+
+}  // namespace laconic::kernel
+#endif  // HWY_ONCE

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "laconic/kernel/half_quadratic/sorted_row.h"
+
+namespace laconic::kernel {
+
+/// How a round shrinks errors: their size less size^(p-1) / beta.
+struct Shrinkage {
+  float p;
+  double beta;
+};
+
+/// The codes of one scale less its zero point: the whole numbers from `low` to `high`.
+struct RowCodes {
+  float scale, low, high;  ///< scale > 0
+};
+
+/// A number that shifts are compared with: those of its sign that are farther from zero are
+/// counted.
+struct ShiftEdge {
+  float size, power;  ///< power: (size * beta)^(1 / (p - 1))
+  bool is_negative;
+};
+ShiftEdge edge_at(const Shrinkage& by, double shift);
+
+/// Two edges, and how many shifts are above each.
+using EdgePair = std::array<ShiftEdge, 2>;
+using CountPair = std::array<int64_t, 2>;
+
+/// What a search looks for of each code in a sorted row: the end of its numbers, its value, and
+/// where shifts are near and far enough for each of two edges.
+struct CodePlaces {
+  EdgePlaces end, middle, near[2], far[2];
+};
+/// The places of all rows.
+class RowPlaces {
+ public:
+  /// Of none: for rows that are not sorted.
+  RowPlaces() = default;
+  RowPlaces(int64_t rows, int64_t codes);
+  CodePlaces operator[](int64_t row);
+
+ private:
+  static constexpr int64_t kKinds = 6;
+  int64_t room_ = 0;
+  std::vector<int32_t> places_;
+  std::vector<float> beside_;
+};
+
+/// k^(1 / (p - 1)) of the size of whole numbers k from -most to most, in their order; 0 for 0.
+class CodePowers {
+ public:
+  CodePowers(float most, float p);
+  const float* at(float code) const { return powers_.data() + static_cast<int64_t>(code + most_); }
+
+ private:
+  float most_;
+  std::vector<float> powers_;  ///< and a vector more
+};
+
+/// The shifts of a sorted row, counted without looking at all of them: numbers of the same code
+/// stand side by side, and so do those of them that shift farther than an edge.
+class RowShifts {
+ public:
+  RowShifts(const SortedRow& row, const RowCodes& codes, const CodePowers& powers,
+            const CodePlaces& places);
+  double error() const { return error_; }  ///< sum |x - value|
+  int64_t usable() const { return usable_; }
+  /// How many shifts are above the edges.
+  CountPair above(const EdgePair& edges) const;
+
+ private:
+  const SortedRow& row_;
+  const RowCodes& codes_;
+  const float* powers_;
+  const CodePlaces& places_;
+  double error_ = 0;
+  int64_t usable_ = 0;
+};
+
+/// The median shift of a row, read off the counts beside a window's ends; NaN when none is usable.
+/// @param center  where the last round found it
+/// @param width   half of the first window; becomes what the next round does well to begin with
+double median_shift(const RowShifts& shifts, const Shrinkage& by, double center, float& width);
+
+/// The same of a row of few elements, by all shifts. @param room  of two floats for each
+/// element and a vector more. @param error  becomes the sum of |x - value|.
+double median_of_all_shifts(const float* x, int64_t count, const RowCodes& codes,
+                            const Shrinkage& by, std::vector<float>& room, double& error);
+
+}  // namespace laconic::kernel
