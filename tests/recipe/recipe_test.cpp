@@ -202,7 +202,8 @@ TEST(RecipeFault, WhatIsMissingOrContradictsIsNamed) {
   expect_fault("rules: [{weight: {format: two_binary}, solver: autoround}]\n",
                {"r.yaml:1:48: ", "autoround", "format two_binary", "nearest"});
   expect_fault(
-      "rules: [{weight: {bits: 4}}]\nattention: [{keys: {format: two_binary, granularity: token}}]\n",
+      "rules: [{weight: {bits: 4}}]\nattention: [{keys: {format: two_binary, granularity: "
+      "token}}]\n",
       {"r.yaml:2:", "keys", "two_binary"});
   expect_fault("- a\n", {"r.yaml:1:1: ", "recipe: expected a mapping"});
   expect_fault("just words\n", {"r.yaml:1:1: ", "\"just words\""});

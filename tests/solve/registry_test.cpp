@@ -59,8 +59,8 @@ TEST(EverySolver, TakesCodesThatNeedMoreThanAScaleOrRefusesThemInOneSentence) {
       SCOPED_TRACE(solver.name);
       const auto solve = [&] { return solver.solve(problem, solver.default_options()); };
       if (std::string(solver.name) != "nearest") {
-        expect_error<c10::NotImplementedError>(
-            [&] { solve(); }, {"layer layer", word, "Choose the solver nearest"});
+        expect_error<c10::NotImplementedError>([&] { solve(); },
+                                               {"layer layer", word, "Choose the solver nearest"});
         continue;
       }
       const auto solved = solve();
