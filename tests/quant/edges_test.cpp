@@ -30,7 +30,7 @@ TEST(Edges, AThresholdThatIsNotAboveZeroIsRefused) {
 
 TEST(Edges, ARangeThatItsDtypeCannotHoldIsRefusedOrPropagates) {
   const auto wide = at::tensor({-3e38F, 3e38F}).repeat({4, 16});
-  for (const std::string& text :
+  for (const std::string text :
        {"{statistic: min_max, zero_point: integer}", "{statistic: l1_norm}",
         "{statistic: min_max, restriction: quantized_by, scale_quantizer: {format: e4m3}}",
         "{format: table, values: [-1e-3, 1e-3], granularity: token}"}) {
@@ -47,7 +47,7 @@ TEST(Edges, ARangeThatItsDtypeCannotHoldIsRefusedOrPropagates) {
 }
 
 TEST(Edges, AScaleThatIsTooSmallForItsDtypeDividesNothingToNaN) {
-  for (const std::string& text : {"{format: minifloat, exponent_bits: 8, mantissa_bits: 7}",
+  for (const std::string text : {"{format: minifloat, exponent_bits: 8, mantissa_bits: 7}",
                                   "{format: minifloat, exponent_bits: 8, mantissa_bits: 2, "
                                   "granularity: token, minimum: 1e-30}"}) {
     SCOPED_TRACE(text);
