@@ -41,6 +41,9 @@ RECIPES = {  # name -> options
     "gguf-q4_0": [], "gguf-q4_1": [], "gguf-q8_0": [], "gguf-q4_0-gptq": GPTQ,
 }
 DYNAMIC = {"w8a8-dynamic", "w8a8-smoothquant"}
+# Inputs in codes: where one lies between two, the last place of a sum decides. The client's own perplexity of four short windows
+# differs by 4e-4 between AVX2 and AVX-512.
+STATIC_TOLERANCE = 2e-3
 GGUF_TYPES = {"gguf-q4_0": "Q4_0", "gguf-q4_0-gptq": "Q4_0", "gguf-q4_1": "Q4_1", "gguf-q8_0": "Q8_0"}
 # Models that differ from another only in what no quantizer sees get two recipes, one for each format.
 VARIANTS = {"llama-bias", "llama-rope3", "llama-yarn", "llama-linear"}
@@ -179,7 +182,8 @@ class Exports(unittest.TestCase):
                 self.check_gguf(directory, {GGUF_TYPES[recipe]})
             if "compressed-tensors" in formats:
                 # Clients divide by 127.5 where the recipe divides by 127.
-                self.check_compressed(directory, tolerance=5e-3 if recipe in DYNAMIC else 1e-4,
+                tolerance = 5e-3 if recipe in DYNAMIC else STATIC_TOLERANCE if recipe == "w8a8-static" else 1e-4
+                self.check_compressed(directory, tolerance=tolerance,
                                       asymmetric=recipe == "w4a16-g128-awq", text=text)
 
     def test_every_recipe_of_every_model_is_read_bit_for_bit(self):
