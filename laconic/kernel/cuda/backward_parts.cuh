@@ -3,14 +3,10 @@
 // What the backward kernels share.
 
 #include "laconic/kernel/cuda/backward_loops.h"
-#include "laconic/kernel/cuda/scalar_ops.cuh"
+#include "laconic/kernel/cuda/short_runs.cuh"
 
 namespace laconic::kernel::cuda {
 namespace {
-
-constexpr int kThreads = 256;
-constexpr int kWarp = 32;
-constexpr unsigned kAllLanes = 0xFFFFFFFF;
 
 /// The numbers of one scale.
 struct ScaleNumbers {
@@ -30,12 +26,19 @@ __device__ __forceinline__ ScaleNumbers numbers_of(const BackwardJob& job, int64
           run_scale<ScalarOps>(job.scale[scale], zero_point)};
 }
 
-template <GridKind kGrid, bool kZero>
-__device__ __forceinline__ ElementGradient<ScalarOps> gradient_at(float x, float gradient,
-                                                                  const RunScale<ScalarOps>& run,
-                                                                  const BackwardJob& job) {
-  return gradient_of<ScalarOps, kGrid, kZero>(x, gradient, run, grid_numbers<ScalarOps>(job.grid),
-                                              job.is_clipped);
+template <class O, GridKind kGrid, bool kZero>
+__device__ __forceinline__ ElementGradient<O> gradient_at(float x, float gradient,
+                                                          const RunScale<ScalarOps>& run,
+                                                          const BackwardJob& job) {
+  return gradient_of<O, kGrid, kZero>(x, gradient, with_ops<O>(run), grid_numbers<O>(job.grid),
+                                      job.is_clipped);
+}
+
+/// Calls `body.operator()<O>()` with the quickest operations that the scale allows.
+template <class Body>
+__device__ __forceinline__ auto by_quick_ops(const RunScale<ScalarOps>& run, const Body& body) {
+  if (run.divisor.is_exact) return body.template operator()<ExactOps>();
+  return body.template operator()<ScalarOps>();
 }
 
 /// What an element gets for being an extreme of its scale, beside its own gradient.
@@ -72,16 +75,16 @@ __device__ __forceinline__ GradientSums shared_sums(GradientSums sums, int lanes
   return sums;
 }
 
-/// Those of a block, in its first thread. May be called once in a kernel.
+/// Those of a block, in all of its threads. May be called once in a kernel.
 template <class Part>
 __device__ __forceinline__ Part sums_of_block(Part sums) {
   __shared__ Part parts[kThreads / kWarp];
   sums = shared_sums(sums, kWarp);
-  if (threadIdx.x % kWarp == 0) parts[threadIdx.x / kWarp] = sums;
+  const int lane = threadIdx.x % kWarp;
+  if (lane == 0) parts[threadIdx.x / kWarp] = sums;
   __syncthreads();
-  sums = parts[0];
-  for (int i = 1; i < blockDim.x / kWarp; ++i) sums.add(parts[i]);
-  return sums;
+  sums = lane < blockDim.x / kWarp ? parts[lane] : Part{};
+  return shared_sums(sums, kWarp);
 }
 
 template <typename T>
@@ -103,25 +106,22 @@ __device__ __forceinline__ void for_share_of_block(int64_t count, bool in_packs,
     ones(i);
 }
 
-/// The pieces of a scale, added by a warp: in the same order in every call.
+/// The pieces of the scale of this block, added by all of its threads: in the same order in every
+/// call.
 template <class Part>
-__device__ __forceinline__ Part sums_of_scale(const ScaleRuns& runs, const Part* pieces,
-                                              int64_t scale) {
-  const int64_t row = scale / runs.groups(), group = scale % runs.groups(),
+__device__ __forceinline__ Part sums_of_scale(const ScaleRuns& runs, const Part* pieces) {
+  const int64_t row = blockIdx.x / runs.groups(), group = blockIdx.x % runs.groups(),
                 of_run = runs.pieces_of_run(), all = runs.rows / runs.period * of_run;
   Part sums;
-  for (int64_t i = threadIdx.x % kWarp; i < all; i += kWarp) {
+  for (int64_t i = threadIdx.x; i < all; i += blockDim.x) {
     const int64_t run = (row + i / of_run * runs.period) * runs.groups() + group;
     sums.add(pieces[run * of_run + i % of_run]);
   }
-  return shared_sums(sums, kWarp);
+  return sums_of_block(sums);
 }
-__device__ __forceinline__ int64_t scale_of_warp() {
-  return (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kWarp;
-}
-
-unsigned blocks(int64_t count, int64_t threads) {
-  return static_cast<unsigned>((count + threads - 1) / threads);
+/// Threads of its block: no more than there are pieces, but a warp.
+unsigned threads_of_scale(const ScaleRuns& runs) {
+  return runs.rows / runs.period * runs.pieces_of_run() > kWarp ? kThreads : kWarp;
 }
 
 /// Calls `body.operator()<T, kGrid>()` for what the job is.
@@ -159,6 +159,10 @@ int shift_of_packs(const BackwardJob& job, int64_t most) {
   int shift = 0;
   while (int64_t{1} << shift < packs) ++shift;
   return shift;
+}
+
+ShortRuns short_runs_of(const BackwardJob& job) {
+  return short_runs(is_in_packs(job), job.runs.group / pack_count(job));
 }
 
 }  // namespace

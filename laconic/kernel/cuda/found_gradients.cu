@@ -5,7 +5,7 @@ namespace laconic::kernel::cuda {
 namespace {
 
 /// What the elements of a pack give back; each one's gradient becomes that of its input.
-template <typename T, GridKind kGrid>
+template <class O, GridKind kGrid, typename T>
 __device__ __forceinline__ FoundSums found_sums(const Pack<T>& x, Pack<T>& gradient,
                                                 const RunScale<ScalarOps>& run,
                                                 const BackwardJob& job) {
@@ -13,7 +13,7 @@ __device__ __forceinline__ FoundSums found_sums(const Pack<T>& x, Pack<T>& gradi
   float scale = 0;
 #pragma unroll
   for (int i = 0; i < Pack<T>::kCount; ++i) {
-    const auto parts = gradient_at<kGrid, false>(x.values[i], gradient.values[i], run, job);
+    const auto parts = gradient_at<O, kGrid, false>(x.values[i], gradient.values[i], run, job);
     gradient.values[i] = parts.input;
     scale += parts.scale;
     const int32_t bits = magnitude_bits<ScalarOps>(x.values[i]);
@@ -44,24 +44,38 @@ __device__ __forceinline__ void store_found(const Pack<T>& x, Pack<T> gradient,
   store_pack(gradient, to);
 }
 
-/// Runs of 1 to 32 packs: as many neighbouring lanes of a warp as the run has packs, 2^shift.
-template <typename T, GridKind kGrid>
-__global__ void __launch_bounds__(kThreads) short_found(const BackwardJob job, int shift) {
-  const int64_t packs = job.runs.rows * job.runs.length / Pack<T>::kCount;
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const bool is_there = i < packs;
-  const int64_t begin = i * Pack<T>::kCount;
-  Pack<T> x = {}, gradient = {};
+template <GridKind kGrid, typename T>
+__device__ __forceinline__ FoundSums quick_sums(const Pack<T>& x, Pack<T>& gradient,
+                                                const RunScale<ScalarOps>& run,
+                                                const BackwardJob& job) {
+  return by_quick_ops(run, [&]<class O>() { return found_sums<O, kGrid>(x, gradient, run, job); });
+}
+
+/// Runs of few packs: several a block.
+template <typename T, GridKind kGrid, int kPacks>
+__global__ void __launch_bounds__(kThreads)
+    short_found(const BackwardJob job, int64_t packs, int shift) {
+  const auto place = short_place<kPacks>(packs, shift);
+  const auto at = [&](int k) { return (place.first + (k << shift)) * Pack<T>::kCount; };
+  Pack<T> x[kPacks] = {}, gradient[kPacks] = {};
   float scale = 1;
-  if (is_there) {
-    x = load_pack(static_cast<const T*>(job.x) + begin);
-    gradient = load_pack(static_cast<const T*>(job.gradient) + begin);
-    scale = job.scale[i >> shift];
+  if (place.is_there) {
+#pragma unroll
+    for (int k = 0; k < kPacks; ++k) {
+      x[k] = load_pack(static_cast<const T*>(job.x) + at(k));
+      gradient[k] = load_pack(static_cast<const T*>(job.gradient) + at(k));
+    }
+    scale = job.scale[place.run];
   }
-  FoundSums sums = found_sums<T, kGrid>(x, gradient, run_scale<ScalarOps>(scale, 0), job);
+  const auto run = run_scale<ScalarOps>(scale, 0);
+  FoundSums sums;
+#pragma unroll
+  for (int k = 0; k < kPacks; ++k) sums.add(quick_sums<kGrid>(x[k], gradient[k], run, job));
   sums = shared_sums(sums, 1 << shift);
-  if (is_there)
-    store_found(x, gradient, job, sums, scale, static_cast<T*>(job.input_gradient) + begin);
+  if (!place.is_there) return;
+#pragma unroll
+  for (int k = 0; k < kPacks; ++k)
+    store_found(x[k], gradient[k], job, sums, scale, static_cast<T*>(job.input_gradient) + at(k));
 }
 
 /// A block a run, whose packs wait in registers.
@@ -84,7 +98,7 @@ __global__ void __launch_bounds__(kThreads) long_found(const BackwardJob job) {
   FoundSums sums;
 #pragma unroll
   for (int k = 0; k < kPacks; ++k)
-    if (at(k) < packs) sums.add(found_sums<T, kGrid>(x[k], gradient[k], run, job));
+    if (at(k) < packs) sums.add(quick_sums<kGrid>(x[k], gradient[k], run, job));
   sums = sums_of_block(sums);
   auto* to = static_cast<T*>(job.input_gradient) + begin;
 #pragma unroll
@@ -103,11 +117,12 @@ __global__ void __launch_bounds__(kThreads) piece_found(const BackwardJob job, F
   FoundSums sums;
   const auto of_pack = [&](int64_t i) {
     Pack<T> given = load_pack(gradient + i);
-    sums.add(found_sums<T, kGrid>(load_pack(x + i), given, run, job));
+    sums.add(quick_sums<kGrid>(load_pack(x + i), given, run, job));
   };
   const auto of_one = [&](int64_t i) {
     const float element = load_one(x + i);
-    const auto parts = gradient_at<kGrid, false>(element, load_one(gradient + i), run, job);
+    const auto parts =
+        gradient_at<ScalarOps, kGrid, false>(element, load_one(gradient + i), run, job);
     sums.add({parts.scale, magnitude_bits<ScalarOps>(element), 1});
   };
   for_share_of_block<T>(place.count, is_aligned(x) && is_aligned(gradient), of_pack, of_one);
@@ -117,12 +132,10 @@ __global__ void __launch_bounds__(kThreads) piece_found(const BackwardJob job, F
 
 __global__ void shares_of_scales(const BackwardJob job, const FoundSums* pieces, float* high,
                                  float* share) {
-  const int64_t scale = scale_of_warp();
-  if (scale >= job.runs.scales()) return;
-  const FoundSums sums = sums_of_scale(job.runs, pieces, scale);
-  if (threadIdx.x % kWarp != 0) return;
-  high[scale] = __int_as_float(sums.magnitude);
-  share[scale] = found_share(job, sums, job.scale[scale]);
+  const FoundSums sums = sums_of_scale(job.runs, pieces);
+  if (threadIdx.x != 0) return;
+  high[blockIdx.x] = __int_as_float(sums.magnitude);
+  share[blockIdx.x] = found_share(job, sums, job.scale[blockIdx.x]);
 }
 
 /// Packs of a run, of x and of the gradient, that a thread holds at most.
@@ -149,10 +162,16 @@ bool fits_one_look(const BackwardJob& job) {
 }
 
 cudaError_t found_gradients(const BackwardJob& job, cudaStream_t stream) {
-  const int shift = shift_of_packs(job, kWarp);
+  const ShortRuns runs = short_runs_of(job);
+  const int64_t packs = all_packs(job);
+  const unsigned count = blocks(packs / runs.packs, kThreads);
   for_kind(job, [&]<typename T, GridKind kGrid>() {
-    if (shift < 0) return launch_long<T, kGrid>(job, stream);
-    short_found<T, kGrid><<<blocks(all_packs(job), kThreads), kThreads, 0, stream>>>(job, shift);
+    if (runs.shift < 0)
+      launch_long<T, kGrid>(job, stream);
+    else if (runs.packs == 1)
+      short_found<T, kGrid, 1><<<count, kThreads, 0, stream>>>(job, packs, runs.shift);
+    else
+      short_found<T, kGrid, 2><<<count, kThreads, 0, stream>>>(job, packs, runs.shift);
   });
   return cudaGetLastError();
 }
@@ -163,8 +182,8 @@ cudaError_t found_shares(const BackwardJob& job, FoundSums* pieces, float* high,
   for_kind(job, [&]<typename T, GridKind kGrid>() {
     piece_found<T, kGrid><<<count, kThreads, 0, stream>>>(job, pieces);
   });
-  const unsigned warps = blocks(job.runs.scales() * kWarp, kThreads);
-  shares_of_scales<<<warps, kThreads, 0, stream>>>(job, pieces, high, share);
+  shares_of_scales<<<static_cast<unsigned>(job.runs.scales()), threads_of_scale(job.runs), 0,
+                     stream>>>(job, pieces, high, share);
   return cudaGetLastError();
 }
 

@@ -26,6 +26,7 @@ void quantize_in_two_looks(const at::Tensor& x, FusedJob job, int* not_finite,
     job.numbers.zero_point = scale + scales;
   C10_CUDA_CHECK(find_keys(job, keys, stream));
   C10_CUDA_CHECK(find_numbers(job, keys, not_finite, stream));
+  job.is_finite = true;  // else the results mean nothing
   if (job.value != nullptr) C10_CUDA_CHECK(quantize_given(job, stream));
 }
 

@@ -6,17 +6,17 @@
 namespace laconic::kernel::cuda {
 namespace {
 
-template <GridKind kGrid, bool kZero>
+template <class O, GridKind kGrid, bool kZero>
 __device__ __forceinline__ void add_number_sums(float x, float gradient, const BackwardJob& job,
                                                 const ScaleNumbers& numbers, GradientSums& sums) {
-  const auto parts = gradient_at<kGrid, kZero>(x, gradient, numbers.run, job);
+  const auto parts = gradient_at<O, kGrid, kZero>(x, gradient, numbers.run, job);
   sums.scale += parts.scale;
   if constexpr (kZero) sums.zero_point += parts.zero_point;
   if (job.high == nullptr) return;
   sums.high += (job.of_magnitude ? fabsf(x) : x) == numbers.high;
   if (job.low != nullptr) sums.low += x == numbers.low;
 }
-template <typename T, GridKind kGrid, bool kZero>
+template <class O, GridKind kGrid, bool kZero, typename T>
 __device__ __forceinline__ void add_number_sums(const Pack<T>& x, const Pack<T>& gradient,
                                                 const BackwardJob& job, const ScaleNumbers& numbers,
                                                 GradientSums& sums) {
@@ -25,13 +25,22 @@ __device__ __forceinline__ void add_number_sums(const Pack<T>& x, const Pack<T>&
 #pragma unroll
   for (int i = 0; i < Pack<T>::kCount; ++i) {
     const float element = x.values[i];
-    const auto parts = gradient_at<kGrid, kZero>(element, gradient.values[i], numbers.run, job);
+    const auto parts = gradient_at<O, kGrid, kZero>(element, gradient.values[i], numbers.run, job);
     scale += parts.scale;
     if constexpr (kZero) zero_point += parts.zero_point;
     high += (job.of_magnitude ? fabsf(element) : element) == numbers.high;
     low += element == numbers.low;
   }
   sums.add({scale, zero_point, low, high});
+}
+
+template <GridKind kGrid, bool kZero, typename T>
+__device__ __forceinline__ void add_quickly(const Pack<T>& x, const Pack<T>& gradient,
+                                            const BackwardJob& job, const ScaleNumbers& numbers,
+                                            GradientSums& sums) {
+  by_quick_ops(numbers.run, [&]<class O>() {
+    add_number_sums<O, kGrid, kZero>(x, gradient, job, numbers, sums);
+  });
 }
 
 __device__ __forceinline__ void keep_sums(const GradientSums& sums, int64_t scale,
@@ -42,20 +51,24 @@ __device__ __forceinline__ void keep_sums(const GradientSums& sums, int64_t scal
   to.high_count[scale] = static_cast<float>(sums.high);
 }
 
-template <typename T, GridKind kGrid, bool kZero>
+/// Runs of few packs: several a block.
+template <typename T, GridKind kGrid, bool kZero, int kPacks>
 __global__ void __launch_bounds__(kThreads)
-    short_numbers(const BackwardJob job, int shift, const SumsOfScales to) {
-  const int64_t packs = job.runs.rows * job.runs.length / Pack<T>::kCount;
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+    short_numbers(const BackwardJob job, int64_t packs, int shift, const SumsOfScales to) {
+  const auto place = short_place<kPacks>(packs, shift);
   GradientSums sums;
-  if (i < packs) {
-    const int64_t begin = i * Pack<T>::kCount;
-    add_number_sums<T, kGrid, kZero>(load_pack(static_cast<const T*>(job.x) + begin),
-                                     load_pack(static_cast<const T*>(job.gradient) + begin), job,
-                                     numbers_of(job, i >> shift), sums);
+  if (place.is_there) {
+    const ScaleNumbers numbers = numbers_of(job, place.run);
+#pragma unroll
+    for (int k = 0; k < kPacks; ++k) {
+      const int64_t begin = (place.first + (k << shift)) * Pack<T>::kCount;
+      add_quickly<kGrid, kZero>(load_pack(static_cast<const T*>(job.x) + begin),
+                                load_pack(static_cast<const T*>(job.gradient) + begin), job,
+                                numbers, sums);
+    }
   }
   sums = shared_sums(sums, 1 << shift);
-  if (i < packs && (i & ((1 << shift) - 1)) == 0) keep_sums(sums, i >> shift, to);
+  if (place.is_there && place.is_first) keep_sums(sums, place.run, to);
 }
 
 template <typename T, GridKind kGrid, bool kZero>
@@ -67,10 +80,11 @@ __global__ void __launch_bounds__(kThreads)
   const ScaleNumbers numbers = numbers_of(job, place.scale);
   GradientSums sums;
   const auto of_pack = [&](int64_t i) {
-    add_number_sums<T, kGrid, kZero>(load_pack(x + i), load_pack(gradient + i), job, numbers, sums);
+    add_quickly<kGrid, kZero>(load_pack(x + i), load_pack(gradient + i), job, numbers, sums);
   };
   const auto of_one = [&](int64_t i) {
-    add_number_sums<kGrid, kZero>(load_one(x + i), load_one(gradient + i), job, numbers, sums);
+    add_number_sums<ScalarOps, kGrid, kZero>(load_one(x + i), load_one(gradient + i), job, numbers,
+                                             sums);
   };
   for_share_of_block<T>(place.count, is_aligned(x) && is_aligned(gradient), of_pack, of_one);
   sums = sums_of_block(sums);
@@ -79,16 +93,14 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void numbers_of_scales(const BackwardJob job, const GradientSums* pieces,
                                   const SumsOfScales to) {
-  const int64_t scale = scale_of_warp();
-  if (scale >= job.runs.scales()) return;
-  const GradientSums sums = sums_of_scale(job.runs, pieces, scale);
-  if (threadIdx.x % kWarp == 0) keep_sums(sums, scale, to);
+  const GradientSums sums = sums_of_scale(job.runs, pieces);
+  if (threadIdx.x == 0) keep_sums(sums, blockIdx.x, to);
 }
 
-template <GridKind kGrid, bool kZero>
+template <class O, GridKind kGrid, bool kZero>
 __device__ __forceinline__ float input_gradient(float x, float gradient, const BackwardJob& job,
                                                 const ScaleNumbers& numbers) {
-  const float own = gradient_at<kGrid, kZero>(x, gradient, numbers.run, job).input;
+  const float own = gradient_at<O, kGrid, kZero>(x, gradient, numbers.run, job).input;
   return job.high == nullptr ? own : with_shares(own, x, job, numbers);
 }
 template <typename T, GridKind kGrid, bool kZero>
@@ -96,10 +108,12 @@ __device__ __forceinline__ void write_pack(const BackwardJob& job, const ScaleNu
                                            int64_t begin) {
   const Pack<T> x = load_pack(static_cast<const T*>(job.x) + begin);
   Pack<T> gradient = load_pack(static_cast<const T*>(job.gradient) + begin);
+  by_quick_ops(numbers.run, [&]<class O>() {
 #pragma unroll
-  for (int i = 0; i < Pack<T>::kCount; ++i)
-    gradient.values[i] =
-        input_gradient<kGrid, kZero>(x.values[i], gradient.values[i], job, numbers);
+    for (int i = 0; i < Pack<T>::kCount; ++i)
+      gradient.values[i] =
+          input_gradient<O, kGrid, kZero>(x.values[i], gradient.values[i], job, numbers);
+  });
   store_pack(gradient, static_cast<T*>(job.input_gradient) + begin);
 }
 
@@ -111,9 +125,11 @@ __global__ void __launch_bounds__(kThreads) pack_inputs(const BackwardJob job, i
   if (i < packs) write_pack<T, kGrid, kZero>(job, numbers_of(job, i >> shift), i * Pack<T>::kCount);
 }
 
+/// A block a piece, the last one first: what was looked at last is in the cache still.
 template <typename T, GridKind kGrid, bool kZero>
 __global__ void __launch_bounds__(kThreads) piece_inputs(const BackwardJob job) {
-  const Place place = Places(job.runs, job.runs.pieces_of_run())[blockIdx.x];
+  const int64_t piece = gridDim.x - 1 - blockIdx.x;
+  const Place place = Places(job.runs, job.runs.pieces_of_run())[piece];
   const auto* x = static_cast<const T*>(job.x) + place.begin;
   const auto* gradient = static_cast<const T*>(job.gradient) + place.begin;
   auto* to = static_cast<T*>(job.input_gradient) + place.begin;
@@ -122,8 +138,8 @@ __global__ void __launch_bounds__(kThreads) piece_inputs(const BackwardJob job) 
       place.count, is_aligned(x) && is_aligned(gradient) && is_aligned(to),
       [&](int64_t i) { write_pack<T, kGrid, kZero>(job, numbers, place.begin + i); },
       [&](int64_t i) {
-        const float own =
-            input_gradient<kGrid, kZero>(load_one(x + i), load_one(gradient + i), job, numbers);
+        const float own = input_gradient<ScalarOps, kGrid, kZero>(
+            load_one(x + i), load_one(gradient + i), job, numbers);
         store_one(own, to + i);
       });
 }
@@ -149,22 +165,27 @@ cudaError_t write_extremes(const RangeKeys* keys, int64_t scales, float* low, fl
 
 cudaError_t number_gradients(const BackwardJob& job, GradientSums* pieces, const SumsOfScales& sums,
                              cudaStream_t stream) {
-  const int shift = shift_of_packs(job, kWarp);
+  const ShortRuns runs = short_runs_of(job);
+  const int64_t packs = all_packs(job);
   const auto count = static_cast<unsigned>(job.runs.pieces());
-  const unsigned all = blocks(all_packs(job), kThreads);
+  const unsigned all = blocks(packs / runs.packs, kThreads);
   for_kind(job, [&]<typename T, GridKind kGrid>() {
     const auto launch = [&](auto zero) {
       constexpr bool kZero = decltype(zero)::value;
-      if (shift >= 0)
-        short_numbers<T, kGrid, kZero><<<all, kThreads, 0, stream>>>(job, shift, sums);
-      else
+      if (runs.shift < 0)
         piece_numbers<T, kGrid, kZero><<<count, kThreads, 0, stream>>>(job, pieces);
+      else if (runs.packs == 1)
+        short_numbers<T, kGrid, kZero, 1>
+            <<<all, kThreads, 0, stream>>>(job, packs, runs.shift, sums);
+      else
+        short_numbers<T, kGrid, kZero, 2>
+            <<<all, kThreads, 0, stream>>>(job, packs, runs.shift, sums);
     };
     job.zero_point != nullptr ? launch(std::true_type()) : launch(std::false_type());
   });
-  if (shift >= 0) return cudaGetLastError();
-  const unsigned warps = blocks(job.runs.scales() * kWarp, kThreads);
-  numbers_of_scales<<<warps, kThreads, 0, stream>>>(job, pieces, sums);
+  if (runs.shift >= 0) return cudaGetLastError();
+  numbers_of_scales<<<static_cast<unsigned>(job.runs.scales()), threads_of_scale(job.runs), 0,
+                      stream>>>(job, pieces, sums);
   return cudaGetLastError();
 }
 

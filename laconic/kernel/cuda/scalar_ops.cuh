@@ -29,8 +29,8 @@ struct ScalarOps {
   static __device__ __forceinline__ F absolute(F a) { return fabsf(a); }
   static __device__ __forceinline__ M greater(F a, F b) { return a > b; }
   static __device__ __forceinline__ M is_number(F a) { return a == a; }
-  static __device__ __forceinline__ F clamped(F x, F low, F high) {  // NaN stays NaN
-    x = x > high ? high : x;
+  static __device__ __forceinline__ F clamped(F x, F low, F high) {  // NaN stays NaN, -0 stays -0
+    asm("min.NaN.f32 %0, %0, %1;" : "+f"(x) : "f"(high));
     return low > x ? low : x;
   }
   static __device__ __forceinline__ F select(M mask, F yes, F no) { return mask ? yes : no; }
@@ -66,91 +66,52 @@ struct ScalarOps {
   }
 };
 
+/// Where the divisor is exact: the same quotients by fewer instructions.
+struct ExactOps : ScalarOps {
+  static __device__ __forceinline__ F divide(F x, const Divisor& divisor) {
+    const F near = __fmul_rn(x, divisor.inverse);
+    const F right = corrected(corrected(near, x, divisor), x, divisor);
+    return is_number(right) ? right : near;
+  }
+
+ protected:
+  static __device__ __forceinline__ F corrected(F near, F x, const Divisor& divisor) {
+    return __fmaf_rn(-__fmaf_rn(near, divisor.scale, -x), divisor.inverse, near);
+  }
+};
+
+/// And where quotients are finite, those of scales that were found of the elements.
+struct BoundedOps : ExactOps {
+  static __device__ __forceinline__ F divide(F x, const Divisor& divisor) {
+    return corrected(corrected(__fmul_rn(x, divisor.inverse), x, divisor), x, divisor);
+  }
+};
+
+/// And where x has the 8 bits of a bfloat16: one correction is enough, as going through all pairs
+/// of mantissas shows.
+struct BoundedBfloatOps : ExactOps {
+  static __device__ __forceinline__ F divide(F x, const Divisor& divisor) {
+    return corrected(__fmul_rn(x, divisor.inverse), x, divisor);
+  }
+};
+
+template <typename T>
+struct BoundedOpsOf {
+  using Ops = BoundedOps;
+};
+template <>
+struct BoundedOpsOf<__nv_bfloat16> {
+  using Ops = BoundedBfloatOps;
+};
+
 #define LACONIC_MATH __device__ __forceinline__
 #include "laconic/kernel/fused/element_math-inl.h"
 #undef LACONIC_MATH
 
-/// 16 bytes of elements, as floats.
-template <typename T>
-struct Pack {
-  static constexpr int kCount = 16 / sizeof(T);
-  float values[kCount];
-};
-
-__device__ __forceinline__ Pack<float> load_pack(const float* from) {
-  const float4 v = __ldcs(reinterpret_cast<const float4*>(from));
-  return {{v.x, v.y, v.z, v.w}};
-}
-__device__ __forceinline__ Pack<__nv_bfloat16> load_pack(const __nv_bfloat16* from) {
-  const uint4 v = __ldcs(reinterpret_cast<const uint4*>(from));
-  const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-  Pack<__nv_bfloat16> pack;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    pack.values[2 * i] = __uint_as_float(words[i] << 16);
-    pack.values[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000);
-  }
-  return pack;
-}
-__device__ __forceinline__ void store_pack(const Pack<float>& x, float* to) {
-  __stcs(reinterpret_cast<float4*>(to),
-         make_float4(x.values[0], x.values[1], x.values[2], x.values[3]));
-}
-__device__ __forceinline__ void store_pack(const Pack<__nv_bfloat16>& x, __nv_bfloat16* to) {
-  uint32_t words[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const __nv_bfloat162 pair = __halves2bfloat162(__float2bfloat16_rn(x.values[2 * i]),
-                                                   __float2bfloat16_rn(x.values[2 * i + 1]));
-    words[i] = *reinterpret_cast<const uint32_t*>(&pair);
-  }
-  __stcs(reinterpret_cast<uint4*>(to), make_uint4(words[0], words[1], words[2], words[3]));
-}
-
-__device__ __forceinline__ float load_one(const float* from) { return *from; }
-__device__ __forceinline__ float load_one(const __nv_bfloat16* from) {
-  return __bfloat162float(*from);
-}
-__device__ __forceinline__ void store_one(float x, float* to) { *to = x; }
-__device__ __forceinline__ void store_one(float x, __nv_bfloat16* to) {
-  *to = __float2bfloat16_rn(x);
-}
-
-/// Largest and smallest of `lanes` neighbouring threads of a warp, in all of them.
-__device__ __forceinline__ RangeKeys shared_keys(RangeKeys keys, int lanes) {
-  for (int step = lanes / 2; step > 0; step /= 2) {
-    RangeKeys other;
-    other.low = __shfl_xor_sync(0xFFFFFFFF, keys.low, step);
-    other.high = __shfl_xor_sync(0xFFFFFFFF, keys.high, step);
-    other.magnitude = __shfl_xor_sync(0xFFFFFFFF, keys.magnitude, step);
-    keys.add(other);
-  }
-  return keys;
-}
-
-__device__ __forceinline__ void add_to_keys(float x, bool of_magnitude, RangeKeys& keys) {
-  if (of_magnitude) {
-    const int32_t bits = magnitude_bits<ScalarOps>(x);
-    keys.magnitude = bits > keys.magnitude ? bits : keys.magnitude;
-    return;
-  }
-  const int32_t key = ordered_key<ScalarOps>(__float_as_int(x));
-  keys.low = key < keys.low ? key : keys.low;
-  keys.high = key > keys.high ? key : keys.high;
-}
-
-/// Scale and zero point of the extremes; raises `not_finite` where they are no numbers.
-struct Numbers {
-  float scale, zero_point;
-};
-__device__ __forceinline__ Numbers numbers_of(const RangeKeys& keys, const FusedJob& job,
-                                              int* not_finite) {
-  Numbers numbers;
-  const bool is_finite = numbers_of_keys<ScalarOps>(keys.low, keys.high, keys.magnitude, job.rule,
-                                                    job.grid, numbers.scale, numbers.zero_point);
-  if (!is_finite) *not_finite = 1;
-  if (job.codes.scale != nullptr) numbers.scale = coded_scale<ScalarOps>(numbers.scale, job.codes);
-  return numbers;
+/// The same scale for other operations on scalars.
+template <class O>
+__device__ __forceinline__ RunScale<O> with_ops(const RunScale<ScalarOps>& run) {
+  return {run.scale, run.zero_point, run.divisor};
 }
 
 }  // namespace laconic::kernel::cuda
