@@ -112,6 +112,7 @@ def measure(arguments, with_peer):
             samples.append({**ours.ask(quantizer), **(theirs.run() if theirs else {})})
         row = {key: statistics.median(sample[key] for sample in samples[1:]) for key in samples[0]}  # first: warm up
         row["of_memcpy"] = row["memcpy"] * moves / 2 / row["given"]
+        row["deferred_of_memcpy"] = row["memcpy"] * moves / 2 / row["deferred"]
         row["small"] = statistics.median(ours.ask("small " + quantizer)["microseconds"] for _ in range(5))
         rows.append({"name": name, **row})
         print(table(rows[-1:], with_peer).splitlines()[-1], file=sys.stderr, flush=True)
@@ -123,12 +124,13 @@ def shown(milliseconds):
 
 
 def table(rows, with_peer):
-    head = ["", "memcpy", "given", "of memcpy", "allocated", "with backward", "32 x 128"]
+    head = ["", "memcpy", "given", "of memcpy", "deferred", "of memcpy", "allocated", "with backward", "deferred", "32 x 128"]
     head += ["brevitas", "with backward", "times", "times, given", "times with backward"] if with_peer else []
     lines = [head, ["---"] * len(head)]
     for row in rows:
-        line = [row["name"], shown(row["memcpy"]), shown(row["given"]), f"{row['of_memcpy']:.0%}",
-                shown(row["allocated"]), shown(row["backward"]), f"{row['small']:.1f} us"]
+        line = [row["name"], shown(row["memcpy"]), shown(row["given"]), f"{row['of_memcpy']:.0%}", shown(row["deferred"]),
+                f"{row['deferred_of_memcpy']:.0%}", shown(row["allocated"]), shown(row["backward"]),
+                shown(row["backward_deferred"]), f"{row['small']:.1f} us"]
         if with_peer and "peer" not in row:
             line += ["none"] * 5
         elif with_peer:

@@ -14,6 +14,7 @@
 #include <iostream>
 #include <string>
 
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/quantize.h"
 #include "laconic/quant/quantizer/yaml.h"
 
@@ -24,13 +25,16 @@ void wait_for(const at::Tensor& x) {
   if (x.is_cuda()) at::detail::getCUDAHooks().deviceSynchronize(x.device().index());
 }
 
-/// Of one call on the device of `x`.
+/// Of one call on the device of `x`; with `deferred` the calls share one check of their numbers.
 template <typename Function>
-double milliseconds(const at::Tensor& x, const Function& function) {
+double milliseconds(const at::Tensor& x, const Function& function, bool deferred = false) {
   const int calls = x.is_cuda() ? 10 : 1;
+  const auto all = [&] {
+    for (int i = 0; i < calls; ++i) function();
+  };
   wait_for(x);
   const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; ++i) function();
+  deferred ? with_deferred_checks(all) : all();
   wait_for(x);
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
              .count() /
@@ -52,18 +56,22 @@ void copy(const at::Tensor& from, const at::Tensor& to) {
 
 void answer(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value) {
   const double copied = milliseconds(x, [&] { copy(x, value); });
-  const double given = milliseconds(x, [&] { fake_quantize_dynamic_out(spec, x, value); });
+  const auto give = [&] { fake_quantize_dynamic_out(spec, x, value); };
+  const double given = milliseconds(x, give), deferred = milliseconds(x, give, true);
   at::Tensor fresh;
   const double allocated = milliseconds(x, [&] { fresh = fake_quantize_dynamic(spec, x); });
   fresh.reset();
   const at::Tensor weight = x.detach().clone().set_requires_grad(true);
-  const double both = milliseconds(x, [&] {
+  const auto train = [&] {
     weight.mutable_grad().reset();
     const at::Tensor quantized = fake_quantize_dynamic(spec, weight);
     quantized.backward(x);
-  });
+  };
+  const double both = milliseconds(x, train), both_deferred = milliseconds(x, train, true);
   std::cout << "{\"memcpy\": " << copied << ", \"given\": " << given
-            << ", \"allocated\": " << allocated << ", \"backward\": " << both << "}" << std::endl;
+            << ", \"deferred\": " << deferred << ", \"allocated\": " << allocated
+            << ", \"backward\": " << both << ", \"backward_deferred\": " << both_deferred << "}"
+            << std::endl;
 }
 
 /// Microseconds of a call on a small tensor, its result allocated.

@@ -10,6 +10,7 @@
 #include "laconic/base/interrupt.h"
 #include "laconic/graph/operators.h"
 #include "laconic/graph/resolve.h"
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/on_device.h"
 #include "laconic/quant/quantizer/quantize.h"
 
@@ -361,12 +362,16 @@ void Runner::run(NodeId begin, NodeId end, const Parameters& parameters, Environ
 void Runner::run_range(Frame& frame, NodeId begin, NodeId end) const {
   NodeId id = begin;
   try {
-    for (; id < end; ++id) {
-      check_interrupt();
-      frame.run(id);
-    }
+    with_deferred_checks([&] {
+      for (; id < end; ++id) {
+        check_interrupt();
+        frame.run(id);
+      }
+    });
   } catch (c10::Error& error) {
-    error.add_context("while running " + describe(plan_->graph, id));
+    const bool is_late = id == end;
+    error.add_context("while running " + describe(plan_->graph, is_late ? begin : id) +
+                      (is_late ? " and what follows" : ""));
     throw;
   }
 }

@@ -1,7 +1,11 @@
 // Quantizers on CUDA against those of the CPU. Without CUDA all of it skips.
+#include <c10/util/Exception.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <limits>
+
 #include "laconic/quant/quantizer/block_formats.h"
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/fused.h"
 #include "tests/quant/fused_cases.h"
 
@@ -78,6 +82,50 @@ TEST(QuantizersOnCuda, FindOtherScalesWithinTwoUnitsInTheLastPlace) {
                      found = find_parameters(spec, there).scale.cpu();
     const at::Tensor units = (found.view(at::kInt) - here.view(at::kInt)).abs();
     EXPECT_LE(units.max().item<int>(), 2);
+  }
+}
+
+TEST(QuantizersOnCuda, GiveTheSameWithDeferredChecks) {
+  LACONIC_NEEDS_CUDA();
+  const at::Tensor x = weights(at::kBFloat16).cuda();
+  for (const QuantSpec& spec : exact_specs()) {
+    SCOPED_TRACE(to_string(spec));
+    const QuantParameters parameters = find_parameters(spec, x);
+    at::Tensor dynamic, given;
+    with_deferred_checks([&] {
+      dynamic = fake_quantize_dynamic(spec, x);
+      given = fake_quantize(spec, x, parameters);
+    });
+    expect_same(dynamic, fake_quantize_dynamic(spec, x));
+    expect_same(given, fake_quantize(spec, x, parameters));
+  }
+}
+
+TEST(QuantizersOnCuda, RefuseNanAtTheEndOfDeferredChecks) {
+  LACONIC_NEEDS_CUDA();
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    at::Tensor x = weights(at::kFloat).cuda();
+    x[5][7] = bad;
+    for (const QuantSpec& spec : exact_specs()) {
+      SCOPED_TRACE(to_string(spec));
+      const auto quantize = [&] {
+        check_quantizable(x);
+        fake_quantize_dynamic(spec, x);
+      };
+      EXPECT_THROW(with_deferred_checks(quantize), c10::ValueError);
+    }
+    bool has_gone_on = false;
+    EXPECT_THROW(with_deferred_checks([&] {
+                   fake_quantize_dynamic(nvfp4(), x);
+                   has_gone_on = true;
+                 }),
+                 c10::ValueError);
+    EXPECT_TRUE(has_gone_on);
+    const QuantSpec lenient = nvfp4().let(NonFinite::kPropagate);
+    at::Tensor value;
+    EXPECT_NO_THROW(with_deferred_checks([&] { value = fake_quantize_dynamic(lenient, x); }));
+    expect_same(value.cpu(), fake_quantize_dynamic(lenient, x.cpu()));
   }
 }
 

@@ -1,6 +1,7 @@
 // NaN and infinity never become a number in silence, whatever the format.
 #include <limits>
 
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/quantize.h"
 #include "tests/testing/testing.h"
 
@@ -46,6 +47,28 @@ TEST(NonFinite, StaysWhereAScaleIsThereAlready) {
       EXPECT_TRUE(at::equal(fake_quantize_composed(spec, x, parameters).isnan(), value.isnan()));
     }
   }
+}
+
+TEST(NonFinite, IsRefusedAtOnceOnTheCpuAlsoWithDeferredChecks) {
+  auto x = at::ones({3, 16});
+  x[1][2] = kNaN;
+  bool has_gone_on = false;
+  const auto quantize = [&] {
+    fake_quantize_dynamic(QuantSpec{}, at::ones({3, 16}));
+    fake_quantize_dynamic(QuantSpec{}, x);
+    has_gone_on = true;
+  };
+  expect_error<c10::ValueError>([&] { with_deferred_checks(quantize); },
+                                {"NaN or infinity in 1 of 48"});
+  EXPECT_FALSE(has_gone_on);
+  EXPECT_EQ(deferred_answer(), nullptr);
+  with_deferred_checks([] {
+    auto* const outer = deferred_answer();
+    EXPECT_NE(outer, nullptr);
+    with_deferred_checks([&] { EXPECT_EQ(deferred_answer(), outer); });
+    EXPECT_EQ(deferred_answer(), outer);
+  });
+  EXPECT_EQ(deferred_answer(), nullptr);
 }
 
 TEST(NonFinite, IsRefusedOrPropagatedWhereAScaleIsFound) {

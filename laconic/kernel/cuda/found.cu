@@ -14,8 +14,8 @@ __device__ __forceinline__ void keep_numbers(const FusedJob& job, int64_t scale,
   if (job.numbers.zero_point != nullptr) job.numbers.zero_point[scale] = numbers.zero_point;
 }
 
-/// The scale of a run whose extremes these are. Exact quotients are finite ones: coded scales may be
-/// far from what the run would have.
+/// The scale of a run whose extremes these are. Exact quotients are finite ones: coded scales may
+/// be far from what the run would have.
 template <bool kMagnitude>
 __device__ __forceinline__ RunScale<ScalarOps> found_scale(const Numbers& numbers,
                                                            const RangeKeys& keys) {

@@ -11,15 +11,23 @@
 namespace laconic::kernel::cuda {
 namespace {
 
+at::Tensor room_for_keys(const at::Tensor& x, int64_t scales) {
+  constexpr int64_t kIntegers = sizeof(RangeKeys) / sizeof(int32_t);
+  return at::empty({scales, kIntegers},
+                   x.options().requires_grad(false).dtype(c10::ScalarType::Int));
+}
+RangeKeys* keys_in(const at::Tensor& room) {
+  return reinterpret_cast<RangeKeys*>(room.mutable_data_ptr<int32_t>());
+}
+
 /// Runs that a block of threads does not hold, or that share scales: two looks at memory.
 void quantize_in_two_looks(const at::Tensor& x, FusedJob job, int* not_finite,
                            cudaStream_t stream) {
-  constexpr int64_t kIntegers = sizeof(RangeKeys) / sizeof(int32_t);
   const int64_t scales = job.runs.scales();
-  const auto options = x.options().requires_grad(false);
-  const at::Tensor room = at::empty({scales, kIntegers}, options.dtype(c10::ScalarType::Int));
-  auto* keys = reinterpret_cast<RangeKeys*>(room.mutable_data_ptr<int32_t>());
-  const at::Tensor numbers = at::empty({2, scales}, options.dtype(c10::ScalarType::Float));
+  const at::Tensor room = room_for_keys(x, scales);
+  auto* keys = keys_in(room);
+  const auto options = x.options().requires_grad(false).dtype(c10::ScalarType::Float);
+  const at::Tensor numbers = at::empty({2, scales}, options);
   auto* scale = numbers.mutable_data_ptr<float>();
   if (job.numbers.scale == nullptr) job.numbers.scale = scale;
   if (job.numbers.zero_point == nullptr && job.rule.zero_point != ZeroRule::kNone)
@@ -32,20 +40,22 @@ void quantize_in_two_looks(const at::Tensor& x, FusedJob job, int* not_finite,
 
 }  // namespace
 
-bool quantize_found_on(const at::Tensor& x, FusedJob job) {
+void quantize_found_on(const at::Tensor& x, const FusedJob& job, int* not_finite) {
   const c10::cuda::CUDAGuard guard(x.device());
   const auto stream = c10::cuda::getCurrentCUDAStream();
-  // Of the host, where the device writes it: no copy is to be waited for.
-  const at::Tensor flag =
-      at::empty({1}, at::TensorOptions(c10::ScalarType::Int).pinned_memory(true));
-  int* not_finite = flag.mutable_data_ptr<int32_t>();
-  *not_finite = 0;
   if (fits_one_look(job))
     C10_CUDA_CHECK(quantize_found(job, not_finite, stream));
   else
     quantize_in_two_looks(x, job, not_finite, stream);
-  C10_CUDA_CHECK(cudaStreamSynchronize(stream));
-  return *not_finite == 0;
+}
+
+void check_finite_on(const at::Tensor& x, const FusedJob& job, int* not_finite) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const auto stream = c10::cuda::getCurrentCUDAStream();
+  const at::Tensor room = room_for_keys(x, job.runs.scales());
+  auto* keys = keys_in(room);
+  C10_CUDA_CHECK(find_keys(job, keys, stream));
+  C10_CUDA_CHECK(find_numbers(job, keys, not_finite, stream));
 }
 
 void quantize_given_on(const at::Tensor& x, const FusedJob& job) {

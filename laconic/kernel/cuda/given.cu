@@ -18,9 +18,8 @@ __global__ void __launch_bounds__(kThreads) given_pieces(const FusedJob job) {
     const int packs = static_cast<int>(place.count / Pack<T>::kCount);
 #pragma unroll 4
     for (int i = threadIdx.x; i < packs; i += kThreads)
-      store_pack(
-          quantized<kFound, kGrid, kZero>(load_pack(x + i * Pack<T>::kCount), run, job.grid),
-          value + i * Pack<T>::kCount);
+      store_pack(quantized<kFound, kGrid, kZero>(load_pack(x + i * Pack<T>::kCount), run, job.grid),
+                 value + i * Pack<T>::kCount);
     done = static_cast<int64_t>(packs) * Pack<T>::kCount;
   }
   for (int64_t i = done + threadIdx.x; i < place.count; i += kThreads)

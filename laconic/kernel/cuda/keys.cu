@@ -38,8 +38,7 @@ __global__ void __launch_bounds__(kThreads) piece_keys(const FusedJob job, Range
     const int packs = static_cast<int>(place.count / Pack<T>::kCount);
 #pragma unroll 4
     for (int i = threadIdx.x; i < packs; i += kThreads)
-      keys =
-          with_keys<kMagnitude>(keys, keys_of<kMagnitude>(load_first(x + i * Pack<T>::kCount)));
+      keys = with_keys<kMagnitude>(keys, keys_of<kMagnitude>(load_first(x + i * Pack<T>::kCount)));
     done = static_cast<int64_t>(packs) * Pack<T>::kCount;
   }
   for (int64_t i = done + threadIdx.x; i < place.count; i += kThreads)

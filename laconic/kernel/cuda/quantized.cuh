@@ -54,9 +54,7 @@ void for_statistic(const FusedJob& job, const Body& body) {
 }
 
 int64_t pack_count(const FusedJob& job) { return job.type == ElementType::kFloat ? 4 : 8; }
-int64_t all_packs(const FusedJob& job) {
-  return job.runs.rows * job.runs.length / pack_count(job);
-}
+int64_t all_packs(const FusedJob& job) { return job.runs.rows * job.runs.length / pack_count(job); }
 
 bool is_in_packs(const FusedJob& job) {
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <vector>
 
 #include "laconic/base/assert.h"
@@ -75,6 +76,16 @@ bool find_by_runs(const FusedJob& job) {
   return is_finite;
 }
 
+#ifdef LACONIC_CUDA
+/// Calls `launch(flag)`, and waits for the answer where it is not to come later.
+template <class Launch>
+bool answered(const at::Tensor& x, LaterAnswer* later, const Launch& launch) {
+  LaterAnswer now;
+  launch((later == nullptr ? now : *later).flag_for(x));
+  return later != nullptr || now.all_finite();
+}
+#endif
+
 }  // namespace
 
 bool knows_device(const at::Tensor& x) {
@@ -87,13 +98,14 @@ bool knows_device(const at::Tensor& x) {
 
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers,
-                    const CodedScales& codes) {
+                    const CodedScales& codes, [[maybe_unused]] LaterAnswer* later) {
   FusedJob job = job_of(x, runs, grid, value);
   job.rule = rule;
   if (codes.scale.defined()) job.codes = {codes.scale.const_data_ptr<float>(), codes.grid};
   job.numbers = {data_of(numbers.scale), data_of(numbers.zero_point)};
 #ifdef LACONIC_CUDA
-  if (x.is_cuda()) return cuda::quantize_found_on(x, job);
+  if (x.is_cuda())
+    return answered(x, later, [&](int* flag) { cuda::quantize_found_on(x, job, flag); });
 #endif
   const bool is_short = runs.group <= ScaleRuns::kPiece ||
                         (runs.group <= kLongestRun && runs.runs() >= 4 * at::get_num_threads());
@@ -122,6 +134,18 @@ void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
   if (x.is_cuda()) return cuda::quantize_given_on(x, job);
 #endif
   quantize_pieces(job);
+}
+
+bool is_finite(const at::Tensor& x, [[maybe_unused]] LaterAnswer* later) {
+  const ScaleRuns whole{1, x.numel(), x.numel(), 1};
+#ifdef LACONIC_CUDA
+  if (x.is_cuda()) {
+    FusedJob job = job_of(x, whole, {}, {});
+    return answered(x, later, [&](int* flag) { cuda::check_finite_on(x, job, flag); });
+  }
+#endif
+  return std::isfinite(
+      *find_extremes(x, whole, /*of_magnitude=*/true).high.const_data_ptr<float>());
 }
 
 }  // namespace laconic::kernel

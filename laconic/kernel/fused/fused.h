@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "laconic/kernel/fused/later_answer.h"
 #include "laconic/kernel/fused/rule.h"
 #include "laconic/kernel/fused/runs.h"
 
@@ -31,10 +32,17 @@ struct CodedScales {
 ///                Undefined: only numbers are found.
 /// @param numbers  written where defined.
 /// @param codes   of scales without zero points.
-/// @returns false when an element is NaN or infinite; then the results mean nothing.
+/// @param later   nullptr: the answer is waited for.
+/// @returns false when an element is NaN or infinite; then the results mean nothing. Where the
+///          answer is to come later, true.
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers,
-                    const CodedScales& codes = {});
+                    const CodedScales& codes = {}, LaterAnswer* later = nullptr);
+
+/// Whether there is neither NaN nor infinity in `x`, contiguous, float32 or bfloat16, with
+/// elements.
+/// @returns as quantize_found.
+bool is_finite(const at::Tensor& x, LaterAnswer* later = nullptr);
 
 /// Numbers that are there: [scales] float32, contiguous; an undefined zero point is none.
 struct GivenNumbers {

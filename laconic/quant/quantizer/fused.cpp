@@ -1,11 +1,11 @@
 #include "laconic/quant/quantizer/fused.h"
 
-#include <cmath>
 #include <limits>
 
 #include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/scale_runs.h"
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/fused_call.h"
 #include "laconic/quant/quantizer/fused_gradient.h"
 
@@ -51,14 +51,12 @@ std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
 
 }  // namespace
 
-std::optional<bool> fused_is_finite(const at::Tensor& x) {
+std::optional<bool> fused_is_finite(const at::Tensor& x, kernel::LaterAnswer* later) {
   const bool is_known =
       x.scalar_type() == c10::ScalarType::Float || x.scalar_type() == c10::ScalarType::BFloat16;
   if (!is_known || !kernel::knows_device(x) || x.numel() == 0 || !x.is_contiguous())
     return std::nullopt;
-  const ScaleRuns whole{1, x.numel(), x.numel(), 1};
-  const auto largest = kernel::find_extremes(x, whole, /*of_magnitude=*/true).high;
-  return std::isfinite(largest.item<float>());
+  return kernel::is_finite(x, later);
 }
 
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,
@@ -70,7 +68,8 @@ std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::T
                              needs_gradient(parameters.zero_point);
   if (with_gradient && !has_fused_gradient(*runs)) return std::nullopt;
   const at::Tensor real = readable(x);
-  if (!fused_is_finite(real).value_or(false))
+  FusedAnswer answer(spec);
+  if (!fused_is_finite(real, answer.later()).value_or(false) || !answer.all_finite())
     return std::nullopt;  // the composed path says what becomes of it
   const at::Tensor room = kernel::fresh_like(real);
   kernel::quantize_given(real, *runs, *grid, {flat(parameters.scale), flat(parameters.zero_point)},

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "laconic/kernel/fused/later_answer.h"
 #include "laconic/kernel/half_quadratic/half_quadratic.h"
 #include "laconic/quant/quantizer/quantize.h"
 
@@ -37,7 +38,8 @@ std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Ten
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x);
 
 /// Whether there is neither NaN nor infinity in `x`, in one pass over memory.
-std::optional<bool> fused_is_finite(const at::Tensor& x);
+/// @param later  as kernel::is_finite has it
+std::optional<bool> fused_is_finite(const at::Tensor& x, kernel::LaterAnswer* later = nullptr);
 
 /// Nothing too for NaN or infinity in `x`.
 std::optional<at::Tensor> fused_fake_quantize(const QuantSpec& spec, const at::Tensor& x,

@@ -7,6 +7,7 @@
 
 #include "laconic/kernel/fresh_memory.h"
 #include "laconic/kernel/fused/fused.h"
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/fused.h"
 #include "laconic/quant/quantizer/fused_call.h"
 #include "laconic/quant/quantizer/fused_gradient.h"
@@ -56,8 +57,8 @@ kernel::ElementGrid above_zero(kernel::ElementGrid grid) {
 
 /// Scales that a quantizer with one scale for all of them quantizes: that scale hangs on the
 /// largest element alone, so they can be found and quantized run by run. Undefined: another kind.
-kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec,
-                                 const at::Tensor& x) {
+kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec, const at::Tensor& x,
+                                 kernel::LaterAnswer* later) {
   const bool is_found = !std::holds_alternative<LearnedScale>(spec.scale) &&
                         !std::holds_alternative<DecoupledScale>(spec.scale);
   const QuantSpec& quantizer =
@@ -77,9 +78,9 @@ kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec,
   const at::Tensor real = at::empty_like(largest), scale = at::empty({1}, largest.options());
   const kernel::ScaleRuns each{kShortestRun, 1, 1, kShortestRun};
   const bool is_finite =
-      kernel::quantize_found(largest, each, call.grid, *call.rule, {}, {real, {}}) &&
+      kernel::quantize_found(largest, each, call.grid, *call.rule, {}, {real, {}}, {}, later) &&
       kernel::quantize_found(real, of_scales->runs, of_scales->grid, *of_scales->rule, {},
-                             {scale, {}});
+                             {scale, {}}, {}, later);
   if (!is_finite) return {};
   return {scale, above_zero(of_scales->grid)};
 }
@@ -100,11 +101,14 @@ std::optional<QuantParameters> numbers_of_scales(const FusedCall& call, const Qu
 std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spec,
                                      const at::Tensor& x, const at::Tensor& value,
                                      at::IntArrayRef sizes) {
-  const auto codes = call.quantizes_scales ? coded_scales(call, spec, x) : kernel::CodedScales{};
+  FusedAnswer answer(spec);
+  const auto codes =
+      call.quantizes_scales ? coded_scales(call, spec, x, answer.later()) : kernel::CodedScales{};
   if (call.rule && (!call.quantizes_scales || codes.scale.defined())) {
     const QuantParameters numbers = empty_numbers(call, x);
     if (!kernel::quantize_found(x, call.runs, call.grid, *call.rule, value,
-                                {numbers.scale, numbers.zero_point}, codes))
+                                {numbers.scale, numbers.zero_point}, codes, answer.later()) ||
+        !answer.all_finite())
       return std::nullopt;
     return shaped(numbers, spec, sizes);
   }
@@ -121,10 +125,14 @@ std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spe
 bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor& x,
                  const at::Tensor& value, at::IntArrayRef sizes) {
   if (!call.rule) return found(call, spec, x, value, sizes).has_value();
-  const auto codes = call.quantizes_scales ? coded_scales(call, spec, x) : kernel::CodedScales{};
+  FusedAnswer answer(spec);
+  const auto codes =
+      call.quantizes_scales ? coded_scales(call, spec, x, answer.later()) : kernel::CodedScales{};
   if (call.quantizes_scales && !codes.scale.defined())
     return found(call, spec, x, value, sizes).has_value();
-  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {}, codes);
+  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {}, codes,
+                                answer.later()) &&
+         answer.all_finite();
 }
 
 }  // namespace

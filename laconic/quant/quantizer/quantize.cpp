@@ -11,6 +11,7 @@
 
 #include "laconic/base/variant.h"
 #include "laconic/kernel/straight_through.h"
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/format_choice.h"
 #include "laconic/quant/quantizer/formula.h"
 #include "laconic/quant/quantizer/fused.h"
@@ -142,7 +143,7 @@ bool has_nan_code(const Format& format) {
 
 void check_quantizable(const at::Tensor& x) {
   check_floating(x);
-  if (x.numel() == 0 || fused_is_finite(x).value_or(false)) return;
+  if (x.numel() == 0 || fused_is_finite(x, deferred_answer()).value_or(false)) return;
   const auto bad = x.detach().isfinite().logical_not();
   TORCH_CHECK_VALUE(!bad.any().item<bool>(),
                     "[quantize] expected finite numbers, got NaN or infinity in ",
