@@ -5,8 +5,8 @@ usage: best.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--budgets w4,w3,w2,w4a4
                [--quantizers sym,asym] [--inputs ocp] [--solvers gptq,gptaq,qronos,autoround] [--windows 128] [--choice-windows 40]
                [--evaluation-windows 100] [--length 512] [--threads 2] [--jobs 1] [--device cpu] [--program FILE]
 
-A candidate is TRANSFORM/QUANTIZER/SOLVER. Each is calibrated on the first four fifths of the calibration text and judged by its
-perplexity on the last fifth; EVALUATION is read for the float model and for all candidates, but chooses nothing. TRANSFORM: none,
+A candidate is TRANSFORM/QUANTIZER/SOLVER. The calibration text is cut into forty stretches: each candidate is calibrated on four of
+every five and judged by its perplexity on the others; EVALUATION is read for the float model and for all candidates, but chooses nothing. TRANSFORM: none,
 merged (rotations within the weights: the architecture stays), online (before down- and output projections too), blocks (as online,
 in runs of 32 features) or permuted (blocks, features in blocks of equal mass first).
 QUANTIZER: groups of 128 for 4 bits, of 64 below, symmetric or with a zero point (asym). w4a4: inputs too, a token at a time.
@@ -23,6 +23,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+STRETCHES = 40
 TRANSFORMS = {
     "none": "",
     "merged": "transforms: [{name: fold_norms}, {name: rotate}]\n",
@@ -77,12 +78,13 @@ def recipe(candidate, options):
 
 
 def split(path, folder):
-    """The first four fifths of a text, and the rest."""
+    """A text in forty stretches of whole lines: four of each five, and every fifth, so that both have all kinds of the text."""
     text = Path(path).read_text()
-    cut = text.find("\n", len(text) * 4 // 5) + 1
-    parts = folder / "first.txt", folder / "last.txt"
-    for part, words in zip(parts, (text[:cut], text[cut:])):
-        part.write_text(words)
+    cuts = [0] + [text.find("\n", len(text) * i // STRETCHES) + 1 for i in range(1, STRETCHES)] + [len(text)]
+    stretches = [text[begin:end] for begin, end in zip(cuts, cuts[1:])]
+    parts = folder / "calibration.txt", folder / "choice.txt"
+    for part, chooses in zip(parts, (False, True)):
+        part.write_text("".join(words for i, words in enumerate(stretches) if (i % 5 == 4) == chooses))
     return parts
 
 

@@ -53,11 +53,13 @@ Quadratic::Quadratic(const char* solver, const LayerProblem& problem, LayerSolut
   check_hessian(solver, problem);
   weight_ = problem.weight;
   hessian_ = problem.hessian.to(at::kFloat);
+  curvatures_ = hessian_.diagonal().to(at::kCPU, at::kFloat).contiguous();
   solution_ = start_;
   solution_.codes = copied(start_.codes);
   solution_.parameters.scale = copied(start_.parameters.scale);
   solution_.parameters.zero_point = copied(start_.parameters.zero_point);
   table_ = columns::make_scale_table(problem.spec, solution_.parameters, weight_);
+  table_.group = table_.group.cpu();
   table_.scale = copied(table_.scale);
   table_.zero_point = copied(table_.zero_point);
   value_ = values_of(solution_).contiguous();
@@ -74,7 +76,7 @@ at::Tensor Quadratic::errors_of(const LayerSolution& solution) const {
 }
 
 at::Tensor Quadratic::improve_column(int64_t column, const at::Tensor& gradient) {
-  const double curvature = hessian_.const_data_ptr<float>()[column * hessian_.size(0) + column];
+  const double curvature = curvatures_.const_data_ptr<float>()[column];
   const auto old = value_.narrow(1, column, 1);
   if (curvature <= 0) return old.new_zeros({old.size(0), 1});
   const auto wanted = old + gradient / curvature;

@@ -34,8 +34,9 @@ class Quadratic {
 
   const LayerProblem& problem_;
   at::Tensor weight_, hessian_;  ///< float32
+  at::Tensor curvatures_;        ///< the Hessian's diagonal, of the CPU on all devices
   LayerSolution start_, solution_;
-  columns::ScaleTable table_;
+  columns::ScaleTable table_;  ///< its places of the CPU
   at::Tensor value_;     ///< [out, in] of the codes
   at::Tensor error_;     ///< [out, in] W - Q
   at::Tensor gradient_;  ///< [out, in] (W - Q) H
