@@ -130,22 +130,64 @@ at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& ext
   return result;
 }
 
-bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule) {
-  const bool fits = !x.is_cpu() || (runs.period == runs.rows && runs.group <= ScaleRuns::kPiece);
-  return fits && rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone &&
-         runs.length % runs.group == 0;
+namespace {
+
+CodedScaleGradient gradient_of_codes(const CodedScales& codes) {
+  if (!codes.scale.defined()) return {};
+  CodedScaleGradient result{numbers(codes.scale), codes.grid, codes.rule, codes.is_clipped};
+  result.grid.low = 0;  // that no scale becomes 0 is no part of the gradient
+  return result;
 }
 
-at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule) {
+/// Several runs at a time, the same ones whatever the number of threads.
+void write_found_by_runs(BackwardJob job) {
+  const int64_t runs = job.runs.runs(), some = std::max<int64_t>(1, kGrain / job.runs.group);
+  std::vector<CodedScaleSums> sums(static_cast<size_t>((runs + some - 1) / some));
+  const auto blocks = static_cast<int64_t>(sums.size());
+  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      sums[static_cast<size_t>(i)] =
+          write_found_gradients(job, i * some, std::min(runs, (i + 1) * some));
+  });
+  if (job.codes.scale == nullptr) return;
+  // Only the largest scales hang on the scale of all: those few blocks are written again.
+  CodedScaleSums all;
+  for (const CodedScaleSums& part : sums) all.add(part);
+  job.codes.largest = all.largest;
+  job.codes.share = static_cast<float>(all.scale) *
+                    slope_of_scale(job.codes.rule, *job.codes.scale, all.largest) /
+                    static_cast<float>(all.count);
+  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i)
+      if (sums[static_cast<size_t>(i)].largest == all.largest)
+        write_found_gradients(job, i * some, std::min(runs, (i + 1) * some));
+  });
+}
+
+}  // namespace
+
+bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule,
+                          const CodedScales& codes) {
+  if (runs.length % runs.group != 0) return false;
+  const bool of_magnitude =
+      rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone;
+  if (!x.is_cpu()) return of_magnitude && !codes.scale.defined();
+  return (of_magnitude || rule.statistic != RangeStatistic::kAbsMax) && runs.period == runs.rows &&
+         runs.group <= ScaleRuns::kPiece;
+}
+
+at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule,
+                             const CodedScales& codes) {
   BackwardJob job = job_of(what, {});
   job.rule = rule;
+  job.of_magnitude = rule.statistic == RangeStatistic::kAbsMax;
+  job.codes = gradient_of_codes(codes);
   const at::Tensor result = fresh_like(what.x);
   job.input_gradient = result.mutable_data_ptr();
 #ifdef LACONIC_CUDA
   if (what.x.is_cuda()) return cuda::write_found_gradients_on(what.x, job), result;
 #endif
-  at::parallel_for(0, what.runs.runs(), std::max<int64_t>(1, kGrain / what.runs.group),
-                   [&](int64_t first, int64_t last) { write_found_gradients(job, first, last); });
+  write_found_by_runs(job);
   return result;
 }
 

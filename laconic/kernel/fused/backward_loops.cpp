@@ -45,10 +45,12 @@ struct Sums {
         low_extreme(O::set(numbers.low)),
         high_extreme(O::set(numbers.high)) {}
 
-  HWY_INLINE void add(const T* x, const T* gradient) {
+  /// @param input  where the gradient of the input goes; nullptr: nowhere.
+  HWY_INLINE void add(const T* x, const T* gradient, float* input) {
     const auto element = load(d, x);
     const auto parts =
         gradient_of<O, kGrid, kZero>(element, load(d, gradient), run, grid, job.is_clipped);
+    if (input != nullptr) hn::StoreU(parts.input, d, input);
     scale = hn::Add(scale, parts.scale);
     if constexpr (kZero) zero_point = hn::Add(zero_point, parts.zero_point);
     if (job.high == nullptr) return;
@@ -67,25 +69,26 @@ struct Sums {
   }
 };
 
+/// @param input  for the gradients of the place's inputs through their own codes, or nullptr
 template <typename T, GridKind kGrid, bool kZero>
 HWY_INLINE GradientSums sums_of(const BackwardJob& job, const Place& place,
-                                const ScaleNumbers& numbers) {
+                                const ScaleNumbers& numbers, float* input) {
   constexpr int64_t kTogether = 1024;
-  const auto* x = static_cast<const T*>(job.x);
-  const auto* gradient = static_cast<const T*>(job.gradient);
+  const auto* x = static_cast<const T*>(job.x) + place.begin;
+  const auto* gradient = static_cast<const T*>(job.gradient) + place.begin;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
+  const auto input_at = [&](int64_t i) { return input == nullptr ? nullptr : input + i; };
   Sums<Wide, T, kGrid, kZero> wide(job, numbers);
-  int64_t i = place.begin;
-  const int64_t end = place.begin + place.count;
+  int64_t i = 0;
   GradientSums total;
-  while (i + lanes <= end) {
-    const int64_t stop = std::min(end, i + kTogether);
-    for (; i + lanes <= stop; i += lanes) wide.add(x + i, gradient + i);
+  while (i + lanes <= place.count) {
+    const int64_t stop = std::min(place.count, i + kTogether);
+    for (; i + lanes <= stop; i += lanes) wide.add(x + i, gradient + i, input_at(i));
     wide.move_to(total);
   }
-  if (i == end) return total;
+  if (i == place.count) return total;
   Sums<One, T, kGrid, kZero> one(job, numbers);
-  for (; i < end; ++i) one.add(x + i, gradient + i);
+  for (; i < place.count; ++i) one.add(x + i, gradient + i, input_at(i));
   one.move_to(total);
   return total;
 }
@@ -95,19 +98,15 @@ void sum_pieces(const BackwardJob& job, int64_t first, int64_t last, GradientSum
   const Places places(job.runs, job.runs.pieces_of_run());
   for (int64_t piece = first; piece < last; ++piece) {
     const Place place = places[piece];
-    sums[piece] = sums_of<T, kGrid, kZero>(job, place, numbers_of(job, place.scale));
+    sums[piece] = sums_of<T, kGrid, kZero>(job, place, numbers_of(job, place.scale), nullptr);
   }
 }
 
-template <class D, typename T, GridKind kGrid, bool kZero>
-HWY_INLINE hn::Vec<D> input_gradient(D d, const BackwardJob& job, const ScaleNumbers& numbers,
-                                     const RunScale<VectorOps<D>>& run, const T* from,
-                                     const T* gradient) {
-  using O = VectorOps<D>;
-  const auto x = load(d, from);
-  const GridOf<O> grid = grid_numbers<O>(job.grid);
-  auto result = gradient_of<O, kGrid, kZero>(x, load(d, gradient), run, grid, job.is_clipped).input;
-  if (job.high == nullptr) return result;
+/// The gradient of inputs, `own` through their codes, with what they are given for being extremes.
+template <class D>
+HWY_INLINE hn::Vec<D> with_shares(D d, const BackwardJob& job, const ScaleNumbers& numbers,
+                                  hn::Vec<D> x, hn::Vec<D> own) {
+  if (job.high == nullptr) return own;
   auto share = hn::Set(d, numbers.high_share);
   if (job.of_magnitude) {
     const auto sign = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Neg(share), share);
@@ -115,33 +114,28 @@ HWY_INLINE hn::Vec<D> input_gradient(D d, const BackwardJob& job, const ScaleNum
   }
   const auto size = job.of_magnitude ? hn::Abs(x) : x;
   const auto extreme = hn::Eq(size, hn::Set(d, numbers.high));
-  result = hn::Add(result, hn::IfThenElseZero(extreme, share));
+  const auto result = hn::Add(own, hn::IfThenElseZero(extreme, share));
   if (job.low == nullptr) return result;
   const auto lowest = hn::Eq(x, hn::Set(d, numbers.low));
   return hn::Add(result, hn::IfThenElseZero(lowest, hn::Set(d, numbers.low_share)));
 }
 
-template <typename T, GridKind kGrid, bool kZero>
+/// Writes the gradients of a place's inputs; `own_of(d, i)` gives those of element i, and of those
+/// after it, through their codes.
+template <typename T, class OwnOf>
 HWY_INLINE void write_gradients(const BackwardJob& job, const Place& place,
-                                const ScaleNumbers& numbers) {
-  const auto* x = static_cast<const T*>(job.x);
-  const auto* gradient = static_cast<const T*>(job.gradient);
-  auto* result = static_cast<T*>(job.input_gradient);
+                                const ScaleNumbers& numbers, const OwnOf& own_of) {
+  const auto* x = static_cast<const T*>(job.x) + place.begin;
+  auto* result = static_cast<T*>(job.input_gradient) + place.begin;
   const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
-  const auto run = run_scale<VectorOps<Wide>>(numbers.scale, numbers.zero_point);
-  int64_t i = place.begin;
-  const int64_t end = place.begin + place.count;
   const bool streams =
-      job.streams && reinterpret_cast<uintptr_t>(result + i) % (sizeof(T) * lanes) == 0;
-  for (; i + lanes <= end; i += lanes)
-    store(Wide(),
-          input_gradient<Wide, T, kGrid, kZero>(Wide(), job, numbers, run, x + i, gradient + i),
-          result + i, streams);
-  const auto one = run_scale<VectorOps<One>>(numbers.scale, numbers.zero_point);
-  for (; i < end; ++i)
-    store(One(),
-          input_gradient<One, T, kGrid, kZero>(One(), job, numbers, one, x + i, gradient + i),
-          result + i, false);
+      job.streams && reinterpret_cast<uintptr_t>(result) % (sizeof(T) * lanes) == 0;
+  const auto write = [&](auto d, int64_t i, bool past) HWY_ATTR {
+    store(d, with_shares(d, job, numbers, load(d, x + i), own_of(d, i)), result + i, past);
+  };
+  int64_t i = 0;
+  for (; i + lanes <= place.count; i += lanes) write(Wide(), i, streams);
+  for (; i < place.count; ++i) write(One(), i, false);
 }
 
 template <typename T, GridKind kGrid, bool kZero>
@@ -149,50 +143,153 @@ void write_pieces(const BackwardJob& job, int64_t first, int64_t last) {
   const Places places(job.runs, job.runs.pieces_of_run());
   for (int64_t piece = first; piece < last; ++piece) {
     const Place place = places[piece];
-    write_gradients<T, kGrid, kZero>(job, place, numbers_of(job, place.scale));
+    const ScaleNumbers numbers = numbers_of(job, place.scale);
+    const auto* x = static_cast<const T*>(job.x) + place.begin;
+    const auto* gradient = static_cast<const T*>(job.gradient) + place.begin;
+    const auto own_of = [&](auto d, int64_t i) HWY_ATTR {
+      using O = VectorOps<decltype(d)>;
+      const auto run = run_scale<O>(numbers.scale, numbers.zero_point);
+      return gradient_of<O, kGrid, kZero>(load(d, x + i), load(d, gradient + i), run,
+                                          grid_numbers<O>(job.grid), job.is_clipped)
+          .input;
+    };
+    write_gradients<T>(job, place, numbers, own_of);
   }
   if (job.streams) hwy::FlushStream();
 }
 
-template <typename T, GridKind kGrid>
-void write_found(const BackwardJob& job, int64_t first, int64_t last) {
-  constexpr int64_t kRuns = 256, kElements = 4096;  // they stay in the first cache
-  const int64_t group = job.runs.group, together = std::clamp<int64_t>(kElements / group, 1, kRuns);
-  HWY_ALIGN int32_t keys[kRuns];
-  BackwardJob of_run = job;
-  of_run.of_magnitude = true;
+/// Runs that are worked on side by side: extremes, gradients of the numbers made of them, and those
+/// of all inputs through their own codes.
+struct RunsTogether {
+  static constexpr int64_t kMost = 256, kElements = 4096;  // they stay in the first cache
+  HWY_ALIGN float input[ScaleRuns::kPiece];
+  // Read in whole vectors.
+  HWY_ALIGN int32_t low_key[kMost] = {}, high_key[kMost] = {};
+  HWY_ALIGN float low[kMost] = {}, high[kMost] = {}, real_scale[kMost] = {};
+  HWY_ALIGN float of_scale[kMost] = {}, of_zero_point[kMost] = {};
+  HWY_ALIGN float low_count[kMost] = {}, high_count[kMost] = {};
+  HWY_ALIGN float low_share[kMost] = {}, high_share[kMost] = {};
+};
+
+template <typename T>
+HWY_INLINE void find_extremes(const BackwardJob& job, int64_t begin, int64_t count,
+                              RunsTogether& all) {
+  const auto* x = static_cast<const T*>(job.x) + begin * job.runs.group;
+  const auto count_of = [&](int64_t) { return job.runs.group; };
+  if (job.of_magnitude) {
+    keys_of<Magnitude, Largest>(job.runs, x, count, count_of, all.high_key);
+  } else {
+    keys_of<Order, Smallest>(job.runs, x, count, count_of, all.low_key);
+    keys_of<Order, Largest>(job.runs, x, count, count_of, all.high_key);
+  }
+  // Keys of magnitudes are their own.
+  const auto float_of = [](int32_t key) { return std::bit_cast<float>(Order::key(key)); };
+  for (int64_t i = 0; i < count; ++i)
+    all.low[i] = float_of(all.low_key[i]), all.high[i] = float_of(all.high_key[i]);
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+HWY_INLINE void sum_gradients(const BackwardJob& job, int64_t begin, int64_t count,
+                              RunsTogether& all) {
+  const int64_t group = job.runs.group;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t run = begin + i;
+    const ScaleNumbers numbers{
+        job.scale[run], kZero ? job.zero_point[run] : 0, all.low[i], all.high[i], 0, 0};
+    const auto sums =
+        sums_of<T, kGrid, kZero>(job, {run * group, group, run}, numbers, all.input + i * group);
+    all.of_scale[i] = static_cast<float>(sums.scale);
+    all.of_zero_point[i] = static_cast<float>(sums.zero_point);
+    all.low_count[i] = static_cast<float>(sums.low);
+    all.high_count[i] = static_cast<float>(sums.high);
+  }
+}
+
+/// Gradients of scales before they were coded, in place of those after it.
+CodedScaleSums pass_codes(const BackwardJob& job, int64_t count, RunsTogether& all) {
+  using O = VectorOps<Wide>;
+  const Wide d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  CodedScaleSums sums;
+  auto total = hn::Zero(d);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto counted =
+        hn::Lt(hn::Iota(d, static_cast<float>(i)), hn::Set(d, static_cast<float>(count)));
+    const auto real = scale_of_range<O>(hn::Load(d, all.high + i), job.rule);
+    const auto parts = gradient_of_coded_scale<O>(real, hn::Load(d, all.of_scale + i), job.codes);
+    const auto is_largest = hn::Eq(real, hn::Set(d, job.codes.largest));
+    const auto share = hn::IfThenElseZero(is_largest, hn::Set(d, job.codes.share));
+    hn::Store(hn::Add(parts.input, share), d, all.of_scale + i);
+    hn::Store(real, d, all.real_scale + i);
+    total = hn::Add(total, hn::IfThenElseZero(counted, parts.scale));
+  }
+  for (int64_t i = 0; i < count; ++i) sums.add({0, all.real_scale[i], 1});
+  sums.scale = hn::GetLane(hn::SumOfLanes(d, total));
+  return sums;
+}
+
+/// What each element that is an extreme is given, of the gradients of scales and zero points.
+template <bool kZero>
+HWY_INLINE void find_shares(const BackwardJob& job, int64_t begin, int64_t count,
+                            RunsTogether& all) {
+  using O = VectorOps<Wide>;
+  const Wide d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (job.codes.scale == nullptr) std::copy_n(job.scale + begin, count, all.real_scale);
+  for (int64_t i = 0; i < count; i += lanes) {
+    const auto low = hn::Load(d, all.low + i), high = hn::Load(d, all.high + i);
+    const NumbersOfRange<O> numbers{hn::Load(d, all.real_scale + i), hn::Load(d, all.of_scale + i),
+                                    hn::Load(d, all.of_zero_point + i)};
+    ExtremeGradients<O> of{hn::Zero(d), hn::Zero(d)};
+    if (job.of_magnitude)
+      of.high = hn::Mul(numbers.of_scale, slope_of_range<O>(numbers.scale, high, job.rule));
+    else
+      of = gradients_of_range<O, kZero>(low, high, numbers, job.rule, job.grid, job.is_clipped);
+    hn::Store(hn::Div(of.low, hn::Load(d, all.low_count + i)), d, all.low_share + i);
+    hn::Store(hn::Div(of.high, hn::Load(d, all.high_count + i)), d, all.high_share + i);
+  }
+}
+
+template <typename T, GridKind kGrid, bool kZero>
+CodedScaleSums write_found(BackwardJob job, int64_t first, int64_t last) {
+  HWY_ALIGN RunsTogether all;
+  const int64_t group = job.runs.group;
+  const int64_t together =
+      std::clamp<int64_t>(RunsTogether::kElements / group, 1, RunsTogether::kMost);
+  job.high = all.high;  // that there are some
+  job.low = job.of_magnitude ? nullptr : all.low;
+  CodedScaleSums sums;
   for (int64_t begin = first; begin < last; begin += together) {
     const int64_t count = std::min(together, last - begin);
-    keys_of_runs<Magnitude, Largest>(
-        static_cast<const T*>(job.x) + begin * group, count, [&](int64_t) { return group; }, keys);
+    find_extremes<T>(job, begin, count, all);
+    sum_gradients<T, kGrid, kZero>(job, begin, count, all);
+    if (job.codes.scale != nullptr) sums.add(pass_codes(job, count, all));
+    find_shares<kZero>(job, begin, count, all);
     for (int64_t i = 0; i < count; ++i) {
       const Place place{(begin + i) * group, group, begin + i};
-      ScaleNumbers numbers{job.scale[begin + i], 0, 0, std::bit_cast<float>(keys[i]), 0, 0};
-      of_run.high = &numbers.high;
-      const GradientSums sums = sums_of<T, kGrid, false>(of_run, place, numbers);
-      numbers.high_share = static_cast<float>(sums.scale) *
-                           slope_of_scale(job.rule, numbers.scale, numbers.high) /
-                           static_cast<float>(sums.high);
-      write_gradients<T, kGrid, false>(of_run, place, numbers);
+      const ScaleNumbers numbers{
+          0, 0, all.low[i], all.high[i], all.low_share[i], all.high_share[i]};
+      const float* input = all.input + i * group;
+      write_gradients<T>(job, place, numbers,
+                         [&](auto d, int64_t at) HWY_ATTR { return hn::LoadU(d, input + at); });
     }
   }
   if (job.streams) hwy::FlushStream();
+  return sums;
 }
 
 template <typename T, bool kZero, class Body>
-HWY_INLINE void for_grid(const BackwardJob& job, const Body& body) {
-  if (job.grid.kind == GridKind::kInteger)
-    body.template operator()<T, GridKind::kInteger, kZero>();
-  else
-    body.template operator()<T, GridKind::kMinifloat, kZero>();
+HWY_INLINE auto for_grid(const BackwardJob& job, const Body& body) {
+  return job.grid.kind == GridKind::kInteger
+             ? body.template operator()<T, GridKind::kInteger, kZero>()
+             : body.template operator()<T, GridKind::kMinifloat, kZero>();
 }
 template <class Body>
-HWY_INLINE void for_kind(const BackwardJob& job, const Body& body) {
+HWY_INLINE auto for_kind(const BackwardJob& job, const Body& body) {
   const bool has_zero = job.zero_point != nullptr;
   if (job.type == ElementType::kFloat)
-    has_zero ? for_grid<float, true>(job, body) : for_grid<float, false>(job, body);
-  else
-    has_zero ? for_grid<uint16_t, true>(job, body) : for_grid<uint16_t, false>(job, body);
+    return has_zero ? for_grid<float, true>(job, body) : for_grid<float, false>(job, body);
+  return has_zero ? for_grid<uint16_t, true>(job, body) : for_grid<uint16_t, false>(job, body);
 }
 
 void any_sum_pieces(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums) {
@@ -207,9 +304,9 @@ void any_write_pieces(const BackwardJob& job, int64_t first, int64_t last) {
   });
 }
 
-void any_write_found(const BackwardJob& job, int64_t first, int64_t last) {
-  for_kind(job, [&]<typename T, GridKind kGrid, bool kZero>() {
-    if constexpr (!kZero) write_found<T, kGrid>(job, first, last);
+CodedScaleSums any_write_found(const BackwardJob& job, int64_t first, int64_t last) {
+  return for_kind(job, [&]<typename T, GridKind kGrid, bool kZero>() {
+    return write_found<T, kGrid, kZero>(job, first, last);
   });
 }
 
@@ -229,8 +326,8 @@ HWY_EXPORT(any_write_found);
 void sum_piece_gradients(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums) {
   HWY_DYNAMIC_DISPATCH(any_sum_pieces)(job, first, last, sums);
 }
-void write_found_gradients(const BackwardJob& job, int64_t first, int64_t last) {
-  HWY_DYNAMIC_DISPATCH(any_write_found)(job, first, last);
+CodedScaleSums write_found_gradients(const BackwardJob& job, int64_t first, int64_t last) {
+  return HWY_DYNAMIC_DISPATCH(any_write_found)(job, first, last);
 }
 void write_input_gradients(const BackwardJob& job, int64_t first, int64_t last) {
   HWY_DYNAMIC_DISPATCH(any_write_pieces)(job, first, last);

@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "laconic/kernel/fused/elements-inl.h"
+#include "laconic/kernel/fused/runs.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {
@@ -178,6 +179,18 @@ HWY_INLINE void keys_of_runs(const T* x, int64_t runs, const CountOf& count_of, 
     }
     hn::Store(found, d, keys + begin);
   }
+}
+
+/// The same, runs of a vector each the quick way.
+template <class Key, class Choose, typename T, class CountOf>
+HWY_INLINE void keys_of(const ScaleRuns& whole, const T* x, int64_t runs, const CountOf& count_of,
+                        int32_t* keys) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(Keys()));
+  int64_t done = 0;
+  if (whole.group == lanes && whole.length % lanes == 0)
+    done = keys_of_vectors<Key, Choose>(x, runs, keys);
+  keys_of_runs<Key, Choose>(
+      x + done * lanes, runs - done, [&](int64_t i) { return count_of(done + i); }, keys + done);
 }
 
 }  // namespace laconic::kernel::HWY_NAMESPACE

@@ -22,7 +22,9 @@ struct FoundNumbers {
 /// undefined: scales are as the rule gives them.
 struct CodedScales {
   at::Tensor scale;
-  ElementGrid grid;  ///< integers or minifloats above 0
+  ElementGrid grid;         ///< integers or minifloats above 0
+  RangeRule rule;           ///< made `scale` of the largest of the scales
+  bool is_clipped = false;  ///< as in QuantizedRuns, for the scales
 };
 
 /// Finds scale and zero point of every run and quantizes with them: one look at memory where a run
@@ -81,12 +83,15 @@ NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtreme
 at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
                              const at::Tensor& low_share, const at::Tensor& high_share);
 
-/// Whether `gradient_of_found` knows it: scales found of magnitudes, no zero points; on the CPU
-/// runs of scales of their own that fit the cache.
-bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule);
+/// Whether `gradient_of_found` knows it. On the CPU: runs of numbers of their own that fit the
+/// cache. On CUDA: scales found of magnitudes, no zero points, no codes of scales.
+/// @param codes  undefined scale: none
+bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule,
+                          const CodedScales& codes = {});
 
-/// Gradient of x through its codes and through the scales that the rule found of it: in one look at
-/// memory, on CUDA in two where no block of threads holds a run.
-at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule);
+/// Gradient of x through its codes and through the numbers that the rule found of it: in one look
+/// at memory, on CUDA in two where no block of threads holds a run.
+at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule,
+                             const CodedScales& codes = {});
 
 }  // namespace laconic::kernel

@@ -3,6 +3,7 @@
 // One call of the loops, as raw pointers: for the CPU and CUDA alike.
 
 #include <cstdint>
+#include <limits>
 
 #include "laconic/kernel/fused/rule.h"
 #include "laconic/kernel/fused/runs.h"
@@ -47,6 +48,29 @@ struct GradientSums {
   }
 };
 
+/// Scales that became numbers of a grid under one scale of their own, which `rule` found of the
+/// largest of them.
+struct CodedScaleGradient {
+  const float* scale = nullptr;  ///< one number; nullptr: scales stayed as the rule gave them
+  ElementGrid grid;
+  RangeRule rule;
+  bool is_clipped = false;
+  // What each scale that was as large as this (before it was coded) is given for it.
+  float largest = std::numeric_limits<float>::infinity(), share = 0;
+};
+
+/// Over several scales: their gradient of the one scale of all, and which are the largest.
+struct CodedScaleSums {
+  double scale = 0;
+  float largest = 0;
+  int64_t count = 0;  ///< that are as large
+  constexpr void add(const CodedScaleSums& other) {
+    scale += other.scale;
+    if (other.largest == largest) count += other.count;
+    if (other.largest > largest) largest = other.largest, count = other.count;
+  }
+};
+
 /// Backward of one call; x, the gradient of the value and that of x are of `type`.
 struct BackwardJob {
   const void *x = nullptr, *gradient = nullptr;
@@ -58,9 +82,10 @@ struct BackwardJob {
   const float *scale = nullptr, *zero_point = nullptr;  ///< [scales]; nullptr: no zero point
   // The extremes of each scale, and what each element that equals one is given in the end:
   // [scales]; nullptr: none. Of magnitudes only `high`: |x| = high, times the sign of x.
-  // Where the largest magnitudes are found by the loop that goes by runs, `rule` makes scales of
-  // them.
+  // Where the extremes are found by the loop that goes by runs, `rule` made scales of them, and the
+  // grid of `codes` their codes.
   RangeRule rule;
+  CodedScaleGradient codes;
   bool of_magnitude = false;
   const float *low = nullptr, *high = nullptr, *low_share = nullptr, *high_share = nullptr;
 };

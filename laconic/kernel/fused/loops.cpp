@@ -267,27 +267,15 @@ HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batc
                                                                                    count_of);
 }
 
-/// Keys of runs of `count_of` elements into `keys`.
-template <class Key, class Choose, typename T, class CountOf>
-HWY_INLINE void keys_of(const FusedJob& job, const T* x, int64_t runs, const CountOf& count_of,
-                        int32_t* keys) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
-  int64_t done = 0;
-  if (job.runs.group == lanes && job.runs.length % lanes == 0)
-    done = keys_of_vectors<Key, Choose>(x, runs, keys);
-  keys_of_runs<Key, Choose>(
-      x + done * lanes, runs - done, [&](int64_t i) { return count_of(done + i); }, keys + done);
-}
-
 /// Keys of runs into `all`.
 template <typename T, class CountOf>
 HWY_INLINE void keys_together(const FusedJob& job, Together& all, const Batch& batch,
                               const CountOf& count_of) {
   const auto* x = static_cast<const T*>(job.x) + batch.begin;
   if (job.rule.statistic == RangeStatistic::kAbsMax)
-    return keys_of<Magnitude, Largest>(job, x, batch.count, count_of, all.magnitude);
-  keys_of<Order, Smallest>(job, x, batch.count, count_of, all.low);
-  keys_of<Order, Largest>(job, x, batch.count, count_of, all.high);
+    return keys_of<Magnitude, Largest>(job.runs, x, batch.count, count_of, all.magnitude);
+  keys_of<Order, Smallest>(job.runs, x, batch.count, count_of, all.low);
+  keys_of<Order, Largest>(job.runs, x, batch.count, count_of, all.high);
 }
 
 /// Finds the numbers of runs of `count_of` elements and quantizes with them.

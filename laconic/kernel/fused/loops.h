@@ -25,9 +25,10 @@ bool find_numbers(const FusedJob& job, const RangeKeys* keys);
 /// Gradient sums of the pieces [first, last) into sums[first], ...
 void sum_piece_gradients(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums);
 
-/// Gradients of the elements of the runs [first, last), each with a scale of its own that `rule`
-/// made of its largest magnitude; no zero points.
-void write_found_gradients(const BackwardJob& job, int64_t first, int64_t last);
+/// Gradients of the elements of the runs [first, last), all as long, each with numbers of its own
+/// that `rule` made of its extremes.
+/// @returns of the codes of scales, where they have some.
+CodedScaleSums write_found_gradients(const BackwardJob& job, int64_t first, int64_t last);
 
 /// Gradients of the elements of the pieces [first, last).
 void write_input_gradients(const BackwardJob& job, int64_t first, int64_t last);

@@ -97,6 +97,7 @@ struct VectorOps {
 
 #define LACONIC_MATH HWY_INLINE
 #include "laconic/kernel/fused/element_math-inl.h"
+#include "laconic/kernel/fused/range_gradient-inl.h"
 #undef LACONIC_MATH
 
 }  // namespace laconic::kernel::HWY_NAMESPACE

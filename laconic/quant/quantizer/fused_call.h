@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/fused/rule.h"
 #include "laconic/kernel/fused/runs.h"
 #include "laconic/quant/quantizer/quant_spec.h"
@@ -48,6 +49,8 @@ struct FusedCall {
   bool of_magnitude;
   std::optional<kernel::RangeRule> rule;
   bool quantizes_scales = false;  ///< the rule's scales go through quantize_scales before their use
+  kernel::CodedScales codes =
+      {};  ///< of those scales, once x was looked at and where loops know it
 };
 std::optional<FusedCall> fused_call(const QuantSpec& spec, const at::Tensor& x);
 

@@ -82,7 +82,16 @@ kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec, c
       kernel::quantize_found(real, of_scales->runs, of_scales->grid, *of_scales->rule, {},
                              {scale, {}}, {}, later);
   if (!is_finite) return {};
-  return {scale, above_zero(of_scales->grid)};
+  return {scale, above_zero(of_scales->grid), *of_scales->rule,
+          std::holds_alternative<Clipped>(quantizer.gradient)};
+}
+
+/// The call that quantizes `x`, and what becomes of its scales.
+std::optional<FusedCall> call_of(const QuantSpec& spec, const at::Tensor& x, FusedAnswer& answer) {
+  auto call = fused_call(spec, x);
+  if (call && call->quantizes_scales)
+    call->codes = coded_scales(*call, spec, readable(x), answer.later());
+  return call;
 }
 
 /// Scales of the rule, as the quantizer of the spec's restriction gives them.
@@ -100,14 +109,11 @@ std::optional<QuantParameters> numbers_of_scales(const FusedCall& call, const Qu
 /// @returns nothing for NaN or infinity in `x`.
 std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spec,
                                      const at::Tensor& x, const at::Tensor& value,
-                                     at::IntArrayRef sizes) {
-  FusedAnswer answer(spec);
-  const auto codes =
-      call.quantizes_scales ? coded_scales(call, spec, x, answer.later()) : kernel::CodedScales{};
-  if (call.rule && (!call.quantizes_scales || codes.scale.defined())) {
+                                     at::IntArrayRef sizes, FusedAnswer& answer) {
+  if (call.rule && (!call.quantizes_scales || call.codes.scale.defined())) {
     const QuantParameters numbers = empty_numbers(call, x);
     if (!kernel::quantize_found(x, call.runs, call.grid, *call.rule, value,
-                                {numbers.scale, numbers.zero_point}, codes, answer.later()) ||
+                                {numbers.scale, numbers.zero_point}, call.codes, answer.later()) ||
         !answer.all_finite())
       return std::nullopt;
     return shaped(numbers, spec, sizes);
@@ -123,14 +129,10 @@ std::optional<QuantParameters> found(const FusedCall& call, const QuantSpec& spe
 
 /// Only the value: without room for the numbers where the loops need none.
 bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor& x,
-                 const at::Tensor& value, at::IntArrayRef sizes) {
-  if (!call.rule) return found(call, spec, x, value, sizes).has_value();
-  FusedAnswer answer(spec);
-  const auto codes =
-      call.quantizes_scales ? coded_scales(call, spec, x, answer.later()) : kernel::CodedScales{};
-  if (call.quantizes_scales && !codes.scale.defined())
-    return found(call, spec, x, value, sizes).has_value();
-  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {}, codes,
+                 const at::Tensor& value, at::IntArrayRef sizes, FusedAnswer& answer) {
+  if (!call.rule || (call.quantizes_scales && !call.codes.scale.defined()))
+    return found(call, spec, x, value, sizes, answer).has_value();
+  return kernel::quantize_found(x, call.runs, call.grid, *call.rule, value, {}, call.codes,
                                 answer.later()) &&
          answer.all_finite();
 }
@@ -138,41 +140,45 @@ bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor&
 }  // namespace
 
 bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value) {
-  const auto call = fused_call(spec, x);
+  FusedAnswer answer(spec);
+  const auto call = call_of(spec, x, answer);
   if (!call || needs_gradient(x)) return false;
   const at::Tensor real = readable(x);
   const bool is_same = real.scalar_type() == value.scalar_type();
   const at::Tensor room = is_same ? value : kernel::fresh_like(real);
-  if (!value_found(*call, spec, real, room, x.sizes())) return false;
+  if (!value_found(*call, spec, real, room, x.sizes(), answer)) return false;
   if (!is_same) value.copy_(room);
   return true;
 }
 
 std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor& x) {
-  const auto call = fused_call(spec, x);
+  FusedAnswer answer(spec);
+  const auto call = call_of(spec, x, answer);
   if (!call) return std::nullopt;
   const at::Tensor real = readable(x), value = kernel::fresh_like(real);
   if (!needs_gradient(x)) {
-    if (!value_found(*call, spec, real, value, x.sizes())) return std::nullopt;
+    if (!value_found(*call, spec, real, value, x.sizes(), answer)) return std::nullopt;
     return value.to(x.scalar_type());
   }
   if (!has_fused_gradient(call->runs)) return std::nullopt;
-  const auto parameters = found(*call, spec, real, value, x.sizes());
+  const auto parameters = found(*call, spec, real, value, x.sizes(), answer);
   if (!parameters) return std::nullopt;
   return with_dynamic_gradient(spec, *call, x, {value.to(x.scalar_type()), *parameters});
 }
 
 std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tensor& x) {
-  const auto call = fused_call(spec, x);
+  FusedAnswer answer(spec);
+  const auto call = call_of(spec, x, answer);
   if (!call || needs_gradient(x)) return std::nullopt;
   const at::Tensor real = readable(x), value = kernel::fresh_like(real);
-  const auto parameters = found(*call, spec, real, value, x.sizes());
+  const auto parameters = found(*call, spec, real, value, x.sizes(), answer);
   if (!parameters) return std::nullopt;
   return FusedResult{value.to(x.scalar_type()), *parameters};
 }
 
 std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Tensor& scale) {
-  const auto call = fused_call(quantizer, scale);
+  FusedAnswer answer(quantizer);
+  const auto call = call_of(quantizer, scale, answer);
   if (!call || scale.scalar_type() != ScalarType::Float ||
       !std::holds_alternative<NoZeroPoint>(quantizer.zero_point) ||
       (needs_gradient(scale) && !has_fused_gradient(call->runs)))
@@ -180,7 +186,7 @@ std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Ten
   FusedCall of_scales = *call;
   of_scales.grid = above_zero(call->grid);
   const at::Tensor real = readable(scale), value = kernel::fresh_like(real);
-  const auto parameters = found(of_scales, quantizer, real, value, scale.sizes());
+  const auto parameters = found(of_scales, quantizer, real, value, scale.sizes(), answer);
   if (!parameters) return std::nullopt;
   // That none becomes 0 is no part of the gradient.
   return needs_gradient(scale)
@@ -189,9 +195,10 @@ std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Ten
 }
 
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x) {
-  const auto call = fused_call(spec, x);
+  FusedAnswer answer(spec);
+  const auto call = call_of(spec, x, answer);
   if (!call || needs_gradient(x)) return std::nullopt;
-  return found(*call, spec, readable(x), {}, x.sizes());
+  return found(*call, spec, readable(x), {}, x.sizes(), answer);
 }
 
 }  // namespace laconic

@@ -83,9 +83,10 @@ struct DynamicFunction : torch::autograd::Function<DynamicFunction> {
     const QuantizedRuns what = quantized_runs(context, gradients[0]);
     const auto whole = recorded(context);
     const auto& rule = whole->call.rule;
-    if (rule && !whole->call.quantizes_scales &&
-        kernel::knows_found_gradient(what.x, what.runs, *rule)) {
-      const at::Tensor result = kernel::gradient_of_found(what, *rule);
+    const auto& codes = whole->call.codes;
+    if (rule && (!whole->call.quantizes_scales || codes.scale.defined()) &&
+        kernel::knows_found_gradient(what.x, what.runs, *rule, codes)) {
+      const at::Tensor result = kernel::gradient_of_found(what, *rule, codes);
       return {result.to(gradients[0].scalar_type()), at::Tensor(), at::Tensor()};
     }
     const RunExtremesOf extremes =
