@@ -3,10 +3,11 @@
 
 usage: memory.py [--layers 16] [--width 2048] [--mlp 8192] [--vocabulary 128256] [--windows 16] [--length 512]
                  [--head 64] [--untied] [--recipe w4a16-g128-gptq] [--host-memory 2GiB|none] [--device cpu]
-                 [--threads 2] [--folder DIR] [--program build/release/bin/laconic] [--json]
+                 [--device-memory SIZE] [--threads 2] [--folder DIR] [--program build/release/bin/laconic] [--json]
 
 With --host-memory none it only says where the time goes; eight billion parameters on a GPU:
 memory.py --layers 32 --width 4096 --mlp 14336 --head 128 --untied --windows 128 --length 2048 --device cuda --host-memory none
+The same with --device-memory 12GiB says whether that limit is kept, and how near its plan comes.
 
 Makes the model (bfloat16, tied head; 2.5 GB as above, removed at the end) and random token ids, and quantizes with activations
 on disk. Prints the largest resident set (VmHWM) and, where a memory control group can be made (as root), the
@@ -120,6 +121,7 @@ def parse_options():
     parser.add_argument("--recipe", default="w4a16-g128-gptq")
     parser.add_argument("--host-memory", default="2GiB", help="none: no limit")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device-memory", help="with --device cuda; default: no limit")
     parser.add_argument("--untied", action="store_true", help="the head has a weight of its own")
     parser.add_argument("--folder", help="where the model is made; default: the system's place for temporary files")
     parser.add_argument("--program", default="build/release/bin/laconic")
@@ -136,13 +138,19 @@ def main():
         result = run([options.program, "quantize", Path(folder) / "model", "--recipe", options.recipe, "--calibration",
                       Path(folder) / "ids.npy", "--set", f"calibration.windows={options.windows}", "--set",
                       f"calibration.length={options.length}", "--threads", options.threads, "--device",
-                      options.device, *(["--host-memory", options.host_memory] if limit else []), "--out",
+                      options.device, *(["--host-memory", options.host_memory] if limit else []),
+                      *(["--device-memory", options.device_memory] if options.device_memory else []), "--out",
                       Path(folder) / "out", "--json"], group)
     result["limit"] = limit
     if options.json:
         return print(json.dumps(result, indent=1))
     print(f"{result['layers']} layers in {result['seconds']:.0f} s; resident set at most {result['resident_peak'] / 2**20:.0f} MiB")
     print(", ".join(f"{name.removesuffix('_seconds')} {value:.1f} s" for name, value in result["parts"].items()))
+    if options.device_memory:
+        device, place = result["memory"]["device"], result["memory"]["activations"]
+        print(f"device: at most {device['peak'] / 2**20:.0f} MiB of {device['limit'] / 2**20:.0f} MiB, planned "
+              f"{device['planned'] / 2**20:.0f} MiB, {result['memory']['batch']} windows at once, activations in {place}: "
+              f"{'held' if device['peak'] <= device['limit'] else 'BROKEN'}")
     if limit is None:
         return
     if result["group_peak"] is not None:

@@ -19,10 +19,14 @@ ActivationStore::Slab* ActivationStore::find_slab(const at::Tensor& tensor,
 }
 
 at::Tensor ActivationStore::new_rows(int64_t elements, const at::Tensor& like) const {
-  if (disk_ == nullptr || !like.is_cpu()) return at::empty({windows_, elements}, like.options());
-  const auto memory = disk_->take(static_cast<size_t>(windows_ * elements) * like.element_size());
+  auto options = like.options();
+  if (place_.in_main_memory) options = options.device(at::kCPU);
+  if (place_.disk == nullptr || !options.device().is_cpu())
+    return at::empty({windows_, elements}, options);
+  const auto memory =
+      place_.disk->take(static_cast<size_t>(windows_ * elements) * like.element_size());
   return at::from_blob(
-      memory.get(), {windows_, elements}, [memory](void*) {}, like.options());
+      memory.get(), {windows_, elements}, [memory](void*) {}, options);
 }
 
 void ActivationStore::keep(int64_t first, int64_t count, graph::Environment& environment) {
@@ -54,10 +58,10 @@ void ActivationStore::keep(int64_t first, int64_t count, graph::Environment& env
 }
 
 void ActivationStore::drop(const graph::Environment& environment) const {
-  if (disk_ == nullptr) return;
+  if (place_.disk == nullptr) return;
   const auto let_go = [&](const at::Tensor& tensor) {
     if (tensor.defined() && tensor.has_storage())
-      disk_->drop(tensor.storage().data(), tensor.storage().nbytes());
+      place_.disk->drop(tensor.storage().data(), tensor.storage().nbytes());
   };
   for (const auto& [value, tensor] : environment) let_go(tensor);
   for (const Slab& slab : slabs_) let_go(slab.rows);

@@ -11,17 +11,22 @@
 
 namespace laconic {
 
+/// Where is what the windows carry while they wait.
+struct ActivationPlace {
+  bool in_main_memory = false;                 ///< also of windows that run on another device
+  std::shared_ptr<DiskMemory> disk = nullptr;  ///< of what is in main memory; null: not on disk
+};
+
 /// Memory for what the calibration windows carry from node to node: one allocation for one value of
 /// all windows. A tensor of its own for each batch would live among many short-lived ones and leave
 /// holes in the heap (seen: 1.8 times the memory).
 class ActivationStore {
  public:
-  /// @param disk  where the memory is; null: in main memory.
-  explicit ActivationStore(int64_t windows, std::shared_ptr<DiskMemory> disk = nullptr)
-      : windows_(windows), disk_(std::move(disk)) {}
+  explicit ActivationStore(int64_t windows, ActivationPlace place = {})
+      : windows_(windows), place_(std::move(place)) {}
 
   /// The same, without any value yet.
-  ActivationStore another() const { return ActivationStore(windows_, disk_); }
+  ActivationStore another() const { return ActivationStore(windows_, place_); }
 
   /// Moves the values of the windows [first, first + count) into the store: those whose first
   /// dimension is `count`; others stay where they are. Memory of values that these windows no
@@ -44,7 +49,7 @@ class ActivationStore {
   at::Tensor new_rows(int64_t elements, const at::Tensor& like) const;
 
   int64_t windows_;
-  std::shared_ptr<DiskMemory> disk_;
+  ActivationPlace place_;
   std::vector<Slab> slabs_;
 };
 

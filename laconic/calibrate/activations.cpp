@@ -40,8 +40,11 @@ bool is_heavy(const graph::Node& node) {
 }  // namespace
 
 Activations::Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch,
-                         std::shared_ptr<DiskMemory> disk)
-    : runner_(runner), count_(windows.size(0)), store_(windows.size(0), std::move(disk)) {
+                         ActivationPlace place)
+    : runner_(runner),
+      count_(windows.size(0)),
+      device_(windows.device()),
+      store_(windows.size(0), std::move(place)) {
   const graph::Value input{runner.graph().input(), 0};
   for (int64_t first = 0; first < windows.size(0); first += batch) {
     const int64_t count = std::min(batch, windows.size(0) - first);
@@ -78,7 +81,15 @@ graph::Environment Activations::gather(const std::vector<int64_t>& windows) cons
     gathered[value] = rows.size() == windows.size() ? at::cat(rows) : first;
   }
   for (const int64_t window : windows) store_.drop(batches_[batch_of(window)]);
+  bring(gathered);
   return gathered;
+}
+
+/// What waited in main memory, to where it runs.
+void Activations::bring(graph::Environment& environment) const {
+  if (device_.is_cpu()) return;
+  for (auto& [value, tensor] : environment)
+    if (tensor.defined() && tensor.is_cpu() && tensor.dim() > 0) tensor = tensor.to(device_);
 }
 
 void Activations::begin_block() {
@@ -96,6 +107,7 @@ void Activations::advance(graph::NodeId node, const graph::Parameters& parameter
 }
 
 void Activations::move(size_t i, graph::NodeId node, const graph::Parameters& parameters) {
+  bring(batches_[i]);
   runner_.run(position_, node, parameters, batches_[i]);
   store_.keep(first_[i], windows_[i], batches_[i]);
   store_.drop(batches_[i]);
@@ -110,6 +122,7 @@ graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
   if (last_heavy < 0) return position_;
   // Behind the last expensive node, where the least is alive.
   graph::Environment environment = batches_.front();
+  bring(environment);
   runner_.run(position_, last_heavy + 1, parameters, environment);
   graph::NodeId best = last_heavy + 1;
   int64_t least = bytes_of(environment);
@@ -128,6 +141,7 @@ graph::NodeId Activations::choose_keeping_point(graph::NodeId stop,
 at::Tensor Activations::look(size_t i, const Place& place, graph::NodeId keep) {
   if (keep > position_) move(i, keep, place.parameters);
   graph::Environment environment = batches_[i];
+  bring(environment);
   runner_.run(keep, place.stop, place.parameters, environment, {place.value});
   return environment.at(place.value);
 }

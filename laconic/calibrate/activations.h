@@ -17,9 +17,9 @@ namespace laconic {
 class Activations {
  public:
   /// @param windows  [n, length] int64.
-  /// @param disk     where they are kept; null: in main memory.
+  /// @param place    where they wait; they run where `windows` is.
   Activations(const graph::Runner& runner, const at::Tensor& windows, int64_t batch,
-              std::shared_ptr<DiskMemory> disk = nullptr);
+              ActivationPlace place = {});
 
   /// The same batches at the same place. What the copy does leaves this one's values alone.
   Activations copy() const;
@@ -51,7 +51,7 @@ class Activations {
   /// What entered the block is now what may be kept twice.
   void begin_block();
 
-  /// The values at this place of the windows with these numbers, as one batch.
+  /// The values at this place of the windows with these numbers, as one batch, where they run.
   graph::Environment gather(const std::vector<int64_t>& windows) const;
 
  private:
@@ -60,10 +60,12 @@ class Activations {
   graph::NodeId choose_keeping_point(graph::NodeId stop, const graph::Parameters& parameters) const;
 
   size_t batch_of(int64_t window) const;
+  void bring(graph::Environment& environment) const;
   void move(size_t batch, graph::NodeId node, const graph::Parameters& parameters);
 
   const graph::Runner& runner_;
   int64_t count_;  ///< of all windows
+  at::Device device_;
   ActivationStore store_;
   std::vector<graph::Environment> batches_;
   std::vector<int64_t> first_, windows_;  ///< of each batch: its first window, how many

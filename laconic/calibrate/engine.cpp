@@ -350,10 +350,12 @@ void Engine::start(const at::Tensor& given) {
   const at::Tensor windows = windows_ =
       given.narrow(0, share_.begin, share_.count()).to(options_.device);
   const MemoryReport& plan = report_.memory;
-  if (plan.on_disk) disk_ = std::make_shared<DiskMemory>(writer_.working_directory());
-  activations_ = std::make_unique<Activations>(runner_, windows, plan.batch, disk_);
+  if (plan.carried == CarriedIn::kDisk)
+    disk_ = std::make_shared<DiskMemory>(writer_.working_directory());
+  const ActivationPlace place{plan.carried != CarriedIn::kDevice, disk_};
+  activations_ = std::make_unique<Activations>(runner_, windows, plan.batch, place);
   if (runs_float_)
-    float_activations_ = std::make_unique<Activations>(float_runner_, windows, plan.batch, disk_);
+    float_activations_ = std::make_unique<Activations>(float_runner_, windows, plan.batch, place);
 }
 
 void Engine::plan(const at::Tensor& windows, size_t run) {
@@ -361,6 +363,7 @@ void Engine::plan(const at::Tensor& windows, size_t run) {
   if (run > 0) work.windows = share_.count(), work.length = windows.size(1);
   report_.memory = plan_memory(work, options_, resident_bytes());
   if (options_.host_memory > 0) return_freed_memory_at_once();
+  obey_device_limit(options_);
 }
 
 EngineReport Engine::run(const at::Tensor& windows) {
@@ -388,6 +391,7 @@ EngineReport Engine::run(const at::Tensor& windows) {
   report_.total_seconds = watch.seconds();
   report_.peak_bytes = peak_resident_bytes();
   if (disk_ != nullptr) report_.memory.spilled_bytes = disk_->peak_bytes();
+  note_device_peak(options_, report_.memory);
   return std::move(report_);
 }
 

@@ -73,6 +73,9 @@ struct EngineOptions {
   /// Largest resident set that the process may have, bytes; 0: any. Obeyed by fewer windows at once
   /// and by activations on disk, in the writer's working directory.
   uint64_t host_memory = 0;
+  /// The same of the device's memory, which LibTorch's allocator then keeps to; 0: any. Obeyed by
+  /// fewer windows at once and by activations that wait in main memory, or on disk.
+  uint64_t device_memory = 0;
   /// In place of windows: gathered before, of the same float network. The plans must need no more
   /// (StatisticsStore::check_serves), and quantized_inputs be false.
   const StatisticsStore* statistics = nullptr;
@@ -82,13 +85,19 @@ struct EngineOptions {
   Processes* processes = nullptr;
 };
 
-/// How the engine stayed under EngineOptions::host_memory.
+/// Where is what the windows carry from block to block.
+enum class CarriedIn { kDevice, kMemory, kDisk };
+
+/// How the engine stayed under EngineOptions::host_memory and device_memory.
 struct MemoryReport {
   uint64_t limit = 0;          ///< bytes; 0: none
   uint64_t planned_bytes = 0;  ///< estimate of the largest resident set, from shapes
   int64_t batch = 0;           ///< windows that ran at once
-  bool on_disk = false;        ///< the activations
-  uint64_t spilled_bytes = 0;  ///< the most that was on disk
+  CarriedIn carried = CarriedIn::kMemory;
+  uint64_t spilled_bytes = 0;         ///< the most that was on disk
+  uint64_t device_limit = 0;          ///< bytes; 0: none
+  uint64_t device_planned_bytes = 0;  ///< as planned_bytes, of the device; 0 without a limit of it
+  uint64_t device_peak_bytes = 0;     ///< the most that LibTorch took of it; 0 on the CPU
   std::vector<std::string> notes = {};
 };
 

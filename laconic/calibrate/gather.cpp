@@ -43,9 +43,11 @@ class Gathering {
         graph_(plan_segments(model, plans_, /*quantized_inputs=*/false)),
         run_(count_to_run(graph_)),
         memory_(plan(windows)),
-        disk_(memory_.on_disk ? std::make_shared<DiskMemory>(working) : nullptr),
+        disk_(memory_.carried == CarriedIn::kDisk ? std::make_shared<DiskMemory>(working)
+                                                  : nullptr),
         runner_(graph_.graph),
-        activations_(runner_, windows.to(options.device), memory_.batch, disk_) {}
+        activations_(runner_, windows.to(options.device), memory_.batch,
+                     {memory_.carried != CarriedIn::kDevice, disk_}) {}
 
   MemoryReport run(const SeeStatistics& see);
 
@@ -75,6 +77,7 @@ MemoryReport Gathering::plan(const at::Tensor& windows) const {
                          .solves = false};
   const MemoryReport memory = plan_memory(work, options_, resident_bytes());
   if (options_.host_memory > 0) return_freed_memory_at_once();
+  obey_device_limit(options_);
   return memory;
 }
 
@@ -114,6 +117,7 @@ MemoryReport Gathering::run(const SeeStatistics& see) {
     trim_heap();
   }
   if (disk_ != nullptr) memory_.spilled_bytes = disk_->peak_bytes();
+  note_device_peak(options_, memory_);
   return memory_;
 }
 

@@ -20,16 +20,22 @@ struct PlannedWork {
   bool solves = true;       ///< else statistics are gathered, and nothing more
 };
 
-/// Chooses how to stay under EngineOptions::host_memory, for a process that holds `resident` bytes
-/// now: first fewer windows at once, then activations on disk. Hessians stay in memory: those of
-/// one input at a time (of a block whose layers are solved together, of all of its inputs). Without
-/// a limit nothing is changed.
+/// Chooses how to stay under EngineOptions::host_memory and device_memory, for a process that holds
+/// `resident` bytes now: first fewer windows at once, then what they carry from block to block in
+/// main memory (of a device), then on disk. Hessians stay where they are made: those of one input
+/// at a time (of a block whose layers are solved together, of all of its inputs). Without a limit
+/// nothing is changed. Needs no device.
 /// @throws c10::ValueError for a limit that is too small, naming the layer that needs the most and
-/// what would do.
+/// what would do; for device_memory of the CPU.
 MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, uint64_t resident);
 
+/// Makes EngineOptions::device_memory a hard limit, and lets the device's peak count from now on.
+/// Nothing for the CPU. @throws as kernel::limit_device_memory.
+void obey_device_limit(const EngineOptions& options);
+void note_device_peak(const EngineOptions& options, MemoryReport& report);
+
 nlohmann::json to_json(const MemoryReport& report);
-/// A line for people, "  ... on disk ...\n"; empty when nothing was.
+/// Lines for people, "  ... on disk ...\n"; empty when there is nothing to say.
 std::string describe_memory(const MemoryReport& report);
 
 }  // namespace laconic

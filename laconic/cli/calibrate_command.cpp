@@ -51,6 +51,7 @@ void run_command(const CalibrateCommand& command, const Session& session) {
                                                   .options = options,
                                                   .batch = command.batch,
                                                   .host_memory = command.host_memory,
+                                                  .device_memory = command.device_memory,
                                                   .overwrite = command.overwrite,
                                                   .progress = session.progress,
                                                   .device = session.device});

@@ -22,9 +22,6 @@ struct Planned {
   const char *command, *name, *instead;
 };
 constexpr Planned kPlanned[] = {
-    {"quantize", "--device-memory",
-     "not supported yet: --device cuda holds one block, its inputs and Hessians on the device. "
-     "Fewer or shorter calibration windows (--set calibration.windows=32) need less"},
     {"recipes", "--target", "not supported yet: `laconic recipes` lists all presets"},
 };
 
@@ -96,6 +93,10 @@ class Grammar {
     return line;
   }
 
+  bool limits_absent_device() const {
+    return common_.device == "cpu" && (quantize_.device_memory > 0 || calibrate_.device_memory > 0);
+  }
+
  private:
   void add_common(CLI::App* command) {
     command->add_flag("--json", common_.json,
@@ -142,22 +143,22 @@ class Grammar {
     command->add_option("--batch", asked.batch, "Calibration windows computed at once.")
         ->type_name("N")
         ->check(whole_number(1, 4096));
-    add_host_memory(command, asked.host_memory);
+    add_size(command, "--host-memory", asked.host_memory,
+             "Most memory that the program may have: fewer windows at once, activations on disk.");
+    add_size(command, "--device-memory", asked.device_memory,
+             "The same of the memory of --device cuda: activations in main memory.");
   }
 
-  void add_host_memory(CLI::App* command, uint64_t& bytes) {
-    const auto read = [&bytes](const std::string& text) {
+  static void add_size(CLI::App* command, const std::string& name, uint64_t& bytes,
+                       const char* help) {
+    const auto read = [name, &bytes](const std::string& text) {
       const auto size = parse_byte_size(text);
       if (!size)
-        throw CLI::ValidationError("--host-memory",
+        throw CLI::ValidationError(name,
                                    "expected a size like 1.5GiB or 800MB, got \"" + text + "\".");
       bytes = *size;
     };
-    command
-        ->add_option_function<std::string>(
-            "--host-memory", read,
-            "Most memory that the program may have: fewer windows at once, activations on disk.")
-        ->type_name("SIZE");
+    command->add_option_function<std::string>(name, read, help)->type_name("SIZE");
   }
 
   void add_evaluation(CLI::App* command, EvaluationCommand& evaluation) {
@@ -449,6 +450,10 @@ std::variant<CommandLine, Finished> parse_command_line(int argc, const char* con
   } catch (const CLI::ParseError& error) {
     return explain(grammar.app(), error);
   }
+  if (grammar.limits_absent_device())
+    return wrong_use(deepest(&grammar.app()),
+                     "--device-memory: expected --device cuda beside it, whose memory it limits; "
+                     "--host-memory limits main memory.");
   return grammar.chosen();
 }
 

@@ -17,6 +17,7 @@ struct QuantizeCommand {
   int64_t seed = -1;                  ///< -1: the recipe's
   int64_t batch = 0;                  ///< windows at once; 0: the engine's choice
   uint64_t host_memory = 0;           ///< bytes; 0: no limit
+  uint64_t device_memory = 0;         ///< the same of the device's memory
   bool overwrite = false;
 };
 
@@ -26,6 +27,7 @@ struct CalibrateCommand {
   std::string field = "text";  ///< of JSON lines
   int64_t batch = 0;           ///< windows at once; 0: the engine's choice
   uint64_t host_memory = 0;    ///< bytes; 0: no limit
+  uint64_t device_memory = 0;  ///< the same of the device's memory
   bool overwrite = false;
 };
 

@@ -70,6 +70,7 @@ void run_command(const QuantizeCommand& command, const Session& session) {
                   .exports = command.exports,
                   .batch = command.batch,
                   .host_memory = command.host_memory,
+                  .device_memory = command.device_memory,
                   .overwrite = command.overwrite,
                   .progress = session.progress,
                   .device = session.device,

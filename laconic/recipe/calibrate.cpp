@@ -127,6 +127,7 @@ CalibrateOutcome run_calibrate(const CalibrateJob& job) {
   EngineOptions options{.progress = job.progress, .device = job.device};
   if (job.batch > 0) options.batch = job.batch;
   options.host_memory = job.host_memory;
+  options.device_memory = job.device_memory;
   outcome.memory = gather_statistics(model, data.windows, options, working.path(),
                                      [&](StoredInput input, const FeatureStatistics& found) {
                                        outcome.layers += static_cast<int64_t>(input.layers.size());

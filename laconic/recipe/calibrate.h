@@ -18,9 +18,10 @@ struct CalibrateJob {
   std::filesystem::path model;  ///< a float model's directory
   std::filesystem::path calibration, out;
   CalibrationOptions options;
-  int64_t batch = 0;         ///< windows at once; 0: the engine's choice
-  uint64_t host_memory = 0;  ///< EngineOptions::host_memory
-  bool overwrite = false;    ///< replace finished statistics once the new ones are complete
+  int64_t batch = 0;           ///< windows at once; 0: the engine's choice
+  uint64_t host_memory = 0;    ///< EngineOptions::host_memory
+  uint64_t device_memory = 0;  ///< EngineOptions::device_memory
+  bool overwrite = false;      ///< replace finished statistics once the new ones are complete
   bool progress = false;
   at::Device device = at::kCPU;
 };

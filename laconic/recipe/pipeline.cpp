@@ -263,6 +263,7 @@ EngineReport run(const Preparation& ready, const QuantizeJob& job, const Parts& 
   options.device = job.device;
   options.processes = job.processes;
   options.host_memory = job.host_memory;
+  options.device_memory = job.device_memory;
   options.quantized_inputs = ready.recipe.calibration.quantized_inputs;
   options.statistics = ready.plan.needs_calibration ? ready.statistics.get() : nullptr;
   options.solve_block = make_solve_block(ready.plan, parts);

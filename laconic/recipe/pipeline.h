@@ -24,6 +24,7 @@ struct QuantizeJob {
   std::vector<std::string> exports;  ///< names of exporters
   int64_t batch = 0;                 ///< calibration windows at once; 0: the engine's choice
   uint64_t host_memory = 0;          ///< EngineOptions::host_memory
+  uint64_t device_memory = 0;        ///< EngineOptions::device_memory
   bool overwrite = false;            ///< replace a finished `out` once the new one is complete
   bool progress = false;
   at::Device device = at::kCPU;  ///< of network and solvers; transforms work on the CPU

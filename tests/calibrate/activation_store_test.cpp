@@ -57,7 +57,7 @@ TEST(ActivationStore, WhatIsNotOfTheWindowsStaysWhereItIs) {
 TEST(ActivationStore, OnDiskValuesAreTheSameAfterTheyLeftMemory) {
   const testing::TemporaryDirectory directory;
   const auto disk = std::make_shared<DiskMemory>(directory.path());
-  ActivationStore store(4, disk);
+  ActivationStore store(4, {.disk = disk});
   const at::Tensor hidden = at::rand({4, 2, 4});
   graph::Environment environment{{kHidden, hidden}};
   store.keep(0, 4, environment);

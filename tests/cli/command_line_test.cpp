@@ -64,9 +64,19 @@ TEST(CommandLine, WhatIsNotThereYetSaysSo) {
     words.insert(words.end(), {option, value});
     return words;
   };
-  expect_wrong_use(with("--device-memory", "4000000000"), {"--device-memory: not supported yet"});
   expect_wrong_use(with("--device", "cuda"), {"--device cuda", "use --device cpu"});
   expect_wrong_use({"recipes", "--target", "llama.cpp"}, {"--target: not supported yet"});
+}
+
+TEST(CommandLine, DeviceMemoryWithoutADeviceIsRefusedInOneSentence) {
+  const std::vector<std::vector<std::string>> jobs = {
+      {"quantize", "m", "--recipe", "w4a16", "--out", "o", "--device-memory", "4GiB"},
+      {"calibrate", "m", "--calibration", "t", "--out", "o", "--device-memory=4000000000"}};
+  for (const auto& job : jobs)
+    expect_wrong_use(job, {"--device-memory: expected --device cuda beside it"});
+  auto wrong = jobs.front();
+  wrong.back() = "much";
+  expect_wrong_use(wrong, {"--device-memory", "1.5GiB", "much"});
 }
 
 TEST(CommandLine, AnOptionGivenTwiceIsAnError) {
