@@ -32,10 +32,8 @@ MemoryReport plan_of(const EngineOptions& options, bool runs_float = false) {
 }
 
 EngineOptions on_device(uint64_t device_memory, uint64_t host_memory = 0) {
-  return {.batch = 8,
-          .device = at::kCUDA,
-          .host_memory = host_memory,
-          .device_memory = device_memory};
+  return {
+      .batch = 8, .device = at::kCUDA, .host_memory = host_memory, .device_memory = device_memory};
 }
 
 /// The number that a refusal names.
@@ -93,9 +91,8 @@ TEST(DevicePlan, WhatMainMemoryDoesNotHoldGoesToDisk) {
 
 TEST(DevicePlan, TooLittleIsRefusedWithTheLayerAndTheNumberThatWouldDo) {
   expect_error<c10::ValueError>([] { plan_of(on_device(10 * kMiB)); },
-                                {"--device-memory 10.0 MiB is too little",
-                                 "layer lm_head", " bytes; ",
-                                 "activations in main memory", "calibration.length"});
+                                {"--device-memory 10.0 MiB is too little", "layer lm_head",
+                                 " bytes; ", "activations in main memory", "calibration.length"});
   const uint64_t least = least_of(on_device(1));
   EXPECT_EQ(plan_of(on_device(least)).batch, 1);
   expect_error<c10::ValueError>([&] { plan_of(on_device(least - 1)); }, {"is too little"});

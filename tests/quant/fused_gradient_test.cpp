@@ -89,8 +89,8 @@ TEST(FusedChains, TheLargestScalesShareWhatHangsOnThem) {
   x[0][3] = 2, x[2][5] = -2;
   const auto both = both_gradients(nvfp4(), x, at::ones_like(x));
   expect_near(both.fused, both.plain);
-  const auto own = both_gradients(mx(e2m1()).let(PerGroup{.axis = -1, .group_size = 16}), x,
-                                  at::ones_like(x));
+  const auto own =
+      both_gradients(mx(e2m1()).let(PerGroup{.axis = -1, .group_size = 16}), x, at::ones_like(x));
   EXPECT_GT((both.fused[0][3] - own.fused[0][3]).abs().item<double>(), 1e-3);
   EXPECT_GT((both.fused[2][5] - own.fused[2][5]).abs().item<double>(), 1e-3);
 }

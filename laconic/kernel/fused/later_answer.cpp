@@ -4,8 +4,16 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <exception>
 
 namespace laconic::kernel {
+
+LaterAnswer::~LaterAnswer() {
+  try {
+    all_finite();
+  } catch (const std::exception&) {  // the device's error comes again from the next call
+  }
+}
 
 bool LaterAnswer::all_finite() {
   for (const c10::Stream& stream : streams_) stream.synchronize();

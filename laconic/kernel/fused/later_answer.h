@@ -11,6 +11,11 @@ namespace laconic::kernel {
 /// the calls go on without waiting for the device.
 class LaterAnswer {
  public:
+  LaterAnswer() = default;
+  ~LaterAnswer();  ///< waits too: kernels may still write
+  LaterAnswer(const LaterAnswer&) = delete;
+  LaterAnswer& operator=(const LaterAnswer&) = delete;
+
   /// Waits for the calls until now.
   bool all_finite();
 

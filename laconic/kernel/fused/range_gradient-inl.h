@@ -76,9 +76,8 @@ LACONIC_MATH ElementGradient<O> gradient_of_coded_scale(typename O::F real, type
                                                         const CodedScaleGradient& codes) {
   const RunScale<O> run = run_scale<O>(*codes.scale, 0);
   const GridOf<O> grid = grid_numbers<O>(codes.grid);
-  return codes.grid.kind == GridKind::kInteger
-             ? gradient_of<O, GridKind::kInteger, false>(real, gradient, run, grid,
-                                                         codes.is_clipped)
-             : gradient_of<O, GridKind::kMinifloat, false>(real, gradient, run, grid,
-                                                           codes.is_clipped);
+  return codes.grid.kind == GridKind::kInteger ? gradient_of<O, GridKind::kInteger, false>(
+                                                     real, gradient, run, grid, codes.is_clipped)
+                                               : gradient_of<O, GridKind::kMinifloat, false>(
+                                                     real, gradient, run, grid, codes.is_clipped);
 }

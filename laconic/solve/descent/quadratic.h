@@ -37,9 +37,9 @@ class Quadratic {
   at::Tensor curvatures_;        ///< the Hessian's diagonal, of the CPU on all devices
   LayerSolution start_, solution_;
   columns::ScaleTable table_;  ///< its places of the CPU
-  at::Tensor value_;     ///< [out, in] of the codes
-  at::Tensor error_;     ///< [out, in] W - Q
-  at::Tensor gradient_;  ///< [out, in] (W - Q) H
+  at::Tensor value_;           ///< [out, in] of the codes
+  at::Tensor error_;           ///< [out, in] W - Q
+  at::Tensor gradient_;        ///< [out, in] (W - Q) H
 };
 
 /// What another solver gives: "nearest" or "gptq", with its own default options.
