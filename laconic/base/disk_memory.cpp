@@ -60,7 +60,7 @@ std::shared_ptr<std::byte> DiskMemory::take(size_t bytes) {
   }
   if (error != 0 && descriptor >= 0) ::close(descriptor);
   TORCH_CHECK(error == 0, "[file] ", directory_.string(), ": cannot keep ", size,
-              " bytes of activations there: ", std::strerror(error),
+              " bytes of working memory there: ", std::strerror(error),
               ". Free some space, allow more memory (--host-memory), or use fewer calibration "
               "windows.");
   auto* begin = static_cast<std::byte*>(data);

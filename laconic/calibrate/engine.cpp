@@ -24,6 +24,7 @@
 #include "laconic/calibrate/segments.h"
 #include "laconic/calibrate/shared_work.h"
 #include "laconic/calibrate/statistics_store.h"
+#include "laconic/calibrate/waiting_statistics.h"
 #include "laconic/quant/quantizer/on_device.h"
 #include "laconic/quant/quantizer/running.h"
 
@@ -92,6 +93,7 @@ class Engine {
   int shards_;
   std::vector<bool> done_;            ///< which shards were there at the start
   std::shared_ptr<DiskMemory> disk_;  ///< of the activations; null: they are in main memory
+  WaitingStatistics waiting_;
   std::unique_ptr<Activations> activations_, float_activations_;
   std::set<std::string> placed_;  ///< checkpoint names that are in a shard of a block, or solved
   NamedTensors solved_outside_;   ///< layers outside of blocks, for the last shard
@@ -217,7 +219,7 @@ std::vector<BlockTask::Layer> Engine::joint_layers(const Segment& segment, Segme
   std::vector<BlockTask::Layer> layers;
   for (const LayerGroup& group : segment.groups) {
     if (!group.has_joint()) continue;
-    const LayerStatistics found = statistics(group, work, progress);
+    const LayerStatistics found = waiting_.put_away(statistics(group, work, progress));
     for (const LayerTask& task : group.tasks) {
       if (!task.plan->is_joint) continue;
       layers.push_back({task.plan, work.float_weight(task), found});
@@ -263,7 +265,8 @@ void Engine::solve_joint(const Segment& segment, SegmentWork& work, Progress& pr
   const double seconds = watch.seconds() / static_cast<double>(tasks.size());
   for (size_t i = 0; i < tasks.size(); ++i) {
     const BlockTask::Layer& layer = block.layers[i];
-    work.finish({*tasks[i], layer.weight, layer.statistics, solved[i], seconds});
+    work.finish({*tasks[i], layer.weight, waiting_.bring(layer.statistics), solved[i], seconds});
+    waiting_.drop(layer.statistics);
   }
   report_.solve_seconds += watch.seconds();
   activations_ = std::move(entering);
@@ -350,9 +353,13 @@ void Engine::start(const at::Tensor& given) {
   const at::Tensor windows = windows_ =
       given.narrow(0, share_.begin, share_.count()).to(options_.device);
   const MemoryReport& plan = report_.memory;
-  if (plan.carried == CarriedIn::kDisk)
-    disk_ = std::make_shared<DiskMemory>(writer_.working_directory());
-  const ActivationPlace place{plan.carried != CarriedIn::kDevice, disk_};
+  const auto disk_if = [&](KeptIn place) {
+    return place == KeptIn::kDisk ? std::make_shared<DiskMemory>(writer_.working_directory())
+                                  : nullptr;
+  };
+  disk_ = disk_if(plan.carried);
+  waiting_ = {options_.device, plan.hessians, disk_if(plan.hessians)};
+  const ActivationPlace place{plan.carried != KeptIn::kDevice, disk_};
   activations_ = std::make_unique<Activations>(runner_, windows, plan.batch, place);
   if (runs_float_)
     float_activations_ = std::make_unique<Activations>(float_runner_, windows, plan.batch, place);
@@ -391,6 +398,7 @@ EngineReport Engine::run(const at::Tensor& windows) {
   report_.total_seconds = watch.seconds();
   report_.peak_bytes = peak_resident_bytes();
   if (disk_ != nullptr) report_.memory.spilled_bytes = disk_->peak_bytes();
+  report_.memory.spilled_hessian_bytes = waiting_.peak_disk_bytes();
   note_device_peak(options_, report_.memory);
   return std::move(report_);
 }

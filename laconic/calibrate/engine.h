@@ -47,8 +47,8 @@ using SolveFunction = std::function<SolvedLayer(const LayerPlan& plan, const at:
 struct BlockTask {
   struct Layer {
     const LayerPlan* plan = nullptr;
-    at::Tensor weight;  ///< [out, in] float32
-    LayerStatistics statistics;
+    at::Tensor weight;           ///< [out, in] float32
+    LayerStatistics statistics;  ///< its matrices may lie elsewhere: on disk, in main memory
   };
   std::string name;  ///< of the block
   std::vector<Layer> layers;
@@ -85,16 +85,18 @@ struct EngineOptions {
   Processes* processes = nullptr;
 };
 
-/// Where is what the windows carry from block to block.
-enum class CarriedIn { kDevice, kMemory, kDisk };
+/// Where something waits.
+enum class KeptIn { kDevice, kMemory, kDisk };
 
 /// How the engine stayed under EngineOptions::host_memory and device_memory.
 struct MemoryReport {
-  uint64_t limit = 0;          ///< bytes; 0: none
-  uint64_t planned_bytes = 0;  ///< estimate of the largest resident set, from shapes
-  int64_t batch = 0;           ///< windows that ran at once
-  CarriedIn carried = CarriedIn::kMemory;
-  uint64_t spilled_bytes = 0;         ///< the most that was on disk
+  uint64_t limit = 0;                 ///< bytes; 0: none
+  uint64_t planned_bytes = 0;         ///< estimate of the largest resident set, from shapes
+  int64_t batch = 0;                  ///< windows that ran at once
+  KeptIn carried = KeptIn::kMemory;   ///< what the windows carry from block to block
+  KeptIn hessians = KeptIn::kMemory;  ///< those of a block that is solved at once
+  uint64_t spilled_bytes = 0;         ///< the most that was on disk of what is carried
+  uint64_t spilled_hessian_bytes = 0;
   uint64_t device_limit = 0;          ///< bytes; 0: none
   uint64_t device_planned_bytes = 0;  ///< as planned_bytes, of the device; 0 without a limit of it
   uint64_t device_peak_bytes = 0;     ///< the most that LibTorch took of it; 0 on the CPU

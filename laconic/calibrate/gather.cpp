@@ -43,11 +43,10 @@ class Gathering {
         graph_(plan_segments(model, plans_, /*quantized_inputs=*/false)),
         run_(count_to_run(graph_)),
         memory_(plan(windows)),
-        disk_(memory_.carried == CarriedIn::kDisk ? std::make_shared<DiskMemory>(working)
-                                                  : nullptr),
+        disk_(memory_.carried == KeptIn::kDisk ? std::make_shared<DiskMemory>(working) : nullptr),
         runner_(graph_.graph),
         activations_(runner_, windows.to(options.device), memory_.batch,
-                     {memory_.carried != CarriedIn::kDevice, disk_}) {}
+                     {memory_.carried != KeptIn::kDevice, disk_}) {}
 
   MemoryReport run(const SeeStatistics& see);
 

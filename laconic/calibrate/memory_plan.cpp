@@ -21,17 +21,29 @@ constexpr int64_t kDeviceProgram = int64_t{128} << 20;
 
 /// A way to work under the limits, but for the windows at once.
 struct Way {
-  CarriedIn carried = CarriedIn::kMemory;
-  bool in_main_memory = false;  ///< what is carried counts there
+  KeptIn carried, hessians;
+  Held in_main_memory;  ///< what counts there
 };
 
 /// From the quickest on.
 std::vector<Way> ways_to_work(const EngineOptions& options) {
-  const Way memory{CarriedIn::kMemory, true}, disk{CarriedIn::kDisk, false};
-  if (options.device.is_cpu()) return {memory, disk};
-  if (options.device_memory > 0) return {{CarriedIn::kDevice, false}, memory, disk};
+  constexpr auto device = KeptIn::kDevice, memory = KeptIn::kMemory, disk = KeptIn::kDisk;
   // Everything counts as main memory first: what goes to a device comes through it.
-  return {{CarriedIn::kDevice, true}, {CarriedIn::kDevice, false}};
+  if (!options.device.is_cpu() && options.device_memory == 0)
+    return {{device, device, {true, true}}, {device, device, {false, true}}};
+  std::vector<Way> ways;
+  // Hessians that wait are written once and read once, activations many times.
+  if (!options.device.is_cpu())
+    ways = {{device, device, {false, false}}, {device, memory, {false, true}}};
+  for (const KeptIn carried : {memory, disk})
+    for (const KeptIn hessians : {memory, disk})
+      ways.push_back({carried, hessians, {carried == memory, hessians == memory}});
+  return ways;
+}
+
+/// What counts as the device's memory.
+Held on_device_of(const Way& way) {
+  return {way.carried == KeptIn::kDevice, way.hessians == KeptIn::kDevice};
 }
 
 class Planner {
@@ -42,13 +54,13 @@ class Planner {
   }
 
   /// Bytes of the segment that needs the most.
-  uint64_t in_main_memory(int64_t batch, bool carried) const {
-    return resident_ + static_cast<uint64_t>(most(main_, batch, carried) + kProgram);
+  uint64_t in_main_memory(int64_t batch, Held held) const {
+    return resident_ + static_cast<uint64_t>(most(main_, batch, held) + kProgram);
   }
   /// 0 without a limit of it.
-  uint64_t on_device(int64_t batch, bool carried) const {
+  uint64_t on_device(int64_t batch, Held held) const {
     if (device_.empty()) return 0;
-    const int64_t bytes = most(device_, batch, carried);
+    const int64_t bytes = most(device_, batch, held);
     // An eighth for holes between tensors.
     return static_cast<uint64_t>(bytes + bytes / 8 + kDeviceProgram);
   }
@@ -56,18 +68,18 @@ class Planner {
   void refuse_device(uint64_t limit) const;
 
  private:
-  int64_t most(const std::vector<SegmentNeeds>& all, int64_t batch, bool carried) const {
+  int64_t most(const std::vector<SegmentNeeds>& all, int64_t batch, Held held) const {
     int64_t bytes = 0;
     for (const SegmentNeeds& needs : all)
-      bytes = std::max(bytes, needed_bytes(work_, needs, batch, carried));
+      bytes = std::max(bytes, needed_bytes(work_, needs, batch, held));
     return bytes;
   }
   /// The segment that needs the most with one window at once.
   const SegmentNeeds& largest(const std::vector<SegmentNeeds>& all) const {
-    return *std::max_element(
-        all.begin(), all.end(), [&](const SegmentNeeds& a, const SegmentNeeds& b) {
-          return needed_bytes(work_, a, 1, false) < needed_bytes(work_, b, 1, false);
-        });
+    return *std::max_element(all.begin(), all.end(),
+                             [&](const SegmentNeeds& a, const SegmentNeeds& b) {
+                               return needed_bytes(work_, a, 1, {}) < needed_bytes(work_, b, 1, {});
+                             });
   }
 
   const PlannedWork& work_;
@@ -86,34 +98,36 @@ std::string parts_of(const SegmentNeeds& needs) {
 }
 
 void Planner::refuse_main_memory(uint64_t limit) const {
-  const uint64_t needed = in_main_memory(1, false);
+  const uint64_t needed = in_main_memory(1, {});
   const SegmentNeeds& needs = largest(main_);
   TORCH_CHECK_VALUE(false, "[engine] --host-memory ", readable_bytes(limit),
                     " is too little: layer ", needs.largest, " needs up to ",
                     readable_bytes(needed), " (", needed, " bytes; the program itself ",
                     readable_bytes(resident_ + static_cast<uint64_t>(kProgram)), parts_of(needs),
-                    "one window at a time and activations on disk. ", kWhatHelps);
+                    "one window at a time, activations and Hessians that wait on disk. ",
+                    kWhatHelps);
 }
 
 void Planner::refuse_device(uint64_t limit) const {
-  const uint64_t needed = on_device(1, false);
+  const uint64_t needed = on_device(1, {});
   const SegmentNeeds& needs = largest(device_);
   TORCH_CHECK_VALUE(false, "[engine] --device-memory ", readable_bytes(limit),
                     " is too little: layer ", needs.largest, " needs up to ",
                     readable_bytes(needed), " (", needed, " bytes; the device's libraries ",
                     readable_bytes(static_cast<uint64_t>(kDeviceProgram)), parts_of(needs),
-                    "one window at a time and activations in main memory. ", kWhatHelps);
+                    "one window at a time, activations and Hessians that wait in main memory. ",
+                    kWhatHelps);
 }
 
 bool is_within(uint64_t bytes, uint64_t limit) { return limit == 0 || bytes <= limit; }
 
-const char* word_of(CarriedIn carried) {
-  switch (carried) {
-    case CarriedIn::kDevice:
+const char* word_of(KeptIn place) {
+  switch (place) {
+    case KeptIn::kDevice:
       return "device";
-    case CarriedIn::kMemory:
+    case KeptIn::kMemory:
       return "memory";
-    case CarriedIn::kDisk:
+    case KeptIn::kDisk:
       return "disk";
   }
   return "";
@@ -130,16 +144,16 @@ MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, 
   const int64_t asked = std::max<int64_t>(options.batch, 1);
   for (const Way& way : ways_to_work(options)) {
     report.carried = way.carried;
+    report.hessians = way.hessians;
     for (report.batch = asked; report.batch > 0; report.batch /= 2) {
       report.planned_bytes = planner.in_main_memory(report.batch, way.in_main_memory);
-      report.device_planned_bytes =
-          planner.on_device(report.batch, way.carried == CarriedIn::kDevice);
+      report.device_planned_bytes = planner.on_device(report.batch, on_device_of(way));
       if (is_within(report.planned_bytes, report.limit) &&
           is_within(report.device_planned_bytes, report.device_limit))
         return report;
     }
   }
-  if (!is_within(planner.on_device(1, false), report.device_limit))
+  if (!is_within(planner.on_device(1, {}), report.device_limit))
     planner.refuse_device(report.device_limit);
   planner.refuse_main_memory(report.limit);
   return report;
@@ -147,13 +161,19 @@ MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, 
 
 std::string describe_memory(const MemoryReport& report) {
   std::string text;
-  if (report.carried == CarriedIn::kDisk)
-    text += "  " + readable_bytes(report.spilled_bytes) +
-            " of activations were on disk, to stay under " + readable_bytes(report.limit) + "\n";
+  std::vector<std::string> spilled;
+  const auto say = [&](uint64_t bytes, const char* of) {
+    if (bytes > 0) spilled.push_back(readable_bytes(bytes) + " of " + of);
+  };
+  say(report.spilled_bytes, "activations");
+  say(report.spilled_hessian_bytes, "Hessians");
+  if (!spilled.empty())
+    text += "  " + join(spilled, " and ") + " were on disk, to stay under " +
+            readable_bytes(report.limit) + "\n";
   if (report.device_limit > 0)
     text += "  " + readable_bytes(report.device_peak_bytes) +
             " of the device's memory were taken, of " + readable_bytes(report.device_limit) +
-            (report.carried == CarriedIn::kDevice ? "\n" : "; activations waited outside of it\n");
+            (report.carried == KeptIn::kDevice ? "\n" : "; activations waited outside of it\n");
   return text;
 }
 
@@ -172,7 +192,9 @@ nlohmann::json to_json(const MemoryReport& report) {
           {"planned", report.planned_bytes},
           {"batch", report.batch},
           {"activations", word_of(report.carried)},
+          {"hessians", word_of(report.hessians)},
           {"spilled", report.spilled_bytes},
+          {"spilled_hessians", report.spilled_hessian_bytes},
           {"device",
            {{"limit", report.device_limit},
             {"planned", report.device_planned_bytes},

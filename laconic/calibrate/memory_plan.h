@@ -22,9 +22,9 @@ struct PlannedWork {
 
 /// Chooses how to stay under EngineOptions::host_memory and device_memory, for a process that holds
 /// `resident` bytes now: first fewer windows at once, then what they carry from block to block in
-/// main memory (of a device), then on disk. Hessians stay where they are made: those of one input
-/// at a time (of a block whose layers are solved together, of all of its inputs). Without a limit
-/// nothing is changed. Needs no device.
+/// main memory (of a device), then on disk; each time the Hessians of a block whose layers are
+/// solved together, which wait for one another, before it. Others are there one input's at a time.
+/// Without a limit nothing is changed. Needs no device.
 /// @throws c10::ValueError for a limit that is too small, naming the layer that needs the most and
 /// what would do; for device_memory of the CPU.
 MemoryReport plan_memory(const PlannedWork& work, const EngineOptions& options, uint64_t resident);

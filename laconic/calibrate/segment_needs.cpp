@@ -40,6 +40,9 @@ constexpr Copies kMainCopies{3, 9, 2, 4, 5, 8};
 /// mean takes five (kernel/gram.cpp).
 constexpr Copies kDeviceCopies{8, 14, 5, 7, 8, 10};
 
+/// Hessian, mismatch and what was lost (LayerStatistics).
+constexpr int64_t kMoments = 3;
+
 struct Shape {
   int64_t out = 0, in = 0;
   int64_t weight() const { return out * in * kFloat; }
@@ -178,11 +181,12 @@ int64_t Estimate::group_bytes(const LayerGroup& group, int64_t weight, const Sha
   const bool both = has_both(group);
   const int64_t bytes = work_.solves ? copies_.solving * weight : 0;
   if (!group.needs_hessian) return bytes;
-  const int64_t solving =
-      work_.solves ? (both ? copies_.mismatch : copies_.hessian) * shape.matrix() : 0;
+  int64_t solving = both ? copies_.mismatch : copies_.hessian;
+  // For the report alone.
+  if (!group.has_single()) solving = both ? kMoments : 1;
   const int64_t rows = on_device_ ? 0 : (both ? 3 : 1) * kRowsWaiting * shape.in * kFloat;
   const int64_t sums = (both ? copies_.mismatch_sums : copies_.hessian_sums) * shape.matrix();
-  return std::max(sums + rows, bytes + solving);
+  return std::max(sums + rows, work_.solves ? bytes + solving * shape.matrix() : 0);
 }
 
 SegmentNeeds Estimate::of(const Segment& segment, bool is_run) const {
@@ -201,7 +205,10 @@ SegmentNeeds Estimate::of(const Segment& segment, bool is_run) const {
       if (is_run && (work_.runs_float || task.layer.is_embedding)) needs.weights += shape.weight();
     }
     const int64_t bytes = group_bytes(group, weight, shape);
-    if (group.has_joint()) joint += copies_.learning * elements * kFloat + shape.matrix();
+    if (group.has_joint()) {
+      joint += copies_.learning * elements * kFloat;
+      needs.waiting += (has_both(group) ? kMoments : 1) * shape.matrix();
+    }
     if (bytes > most) needs.largest = group.tasks.front().layer.name;
     most = std::max(most, bytes);
     if (is_run) needs.widest = std::max(needs.widest, shape.in);
@@ -231,17 +238,18 @@ std::vector<SegmentNeeds> segment_needs(const PlannedWork& work, Memory memory) 
   return needs;
 }
 
-int64_t needed_bytes(const PlannedWork& work, const SegmentNeeds& needs, int64_t batch,
-                     bool carried) {
+int64_t needed_bytes(const PlannedWork& work, const SegmentNeeds& needs, int64_t batch, Held held) {
   const int64_t networks = work.runs_float ? 2 : 1;
   // Of two networks only one runs at a time; of the other the input that is looked at is there.
   const int64_t passing =
       batch * (needs.per_window + (networks - 1) * needs.widest * work.length * kFloat);
-  if (!carried) return needs.fixed() + passing;
+  const int64_t fixed =
+      needs.weights + needs.solving + passing + (held.hessians ? needs.waiting : 0);
+  if (!held.carried) return fixed;
   const int64_t entering = needs.entering * work.windows;
   const int64_t kept = std::max(
       2 * entering, std::min(kKeptTwice, needs.widest * work.length * work.windows * kFloat));
-  return needs.fixed() + passing + networks * (entering + kept);
+  return fixed + networks * (entering + kept);
 }
 
 }  // namespace laconic

@@ -12,19 +12,23 @@ using testing::tiny;
 
 constexpr uint64_t kMiB = uint64_t{1} << 20, kResident = 200 * kMiB;
 
-std::vector<LayerPlan> hessian_plans() {
+enum class Job { kOneNetwork, kTwoNetworks, kWholeBlocks };
+
+std::vector<LayerPlan> hessian_plans(Job job) {
   std::vector<LayerPlan> plans;
-  for (const graph::LinearLayer& layer : tiny().layers)
+  for (const graph::LinearLayer& layer : tiny().layers) {
     plans.push_back({.layer = layer, .weight = {}, .input = {}, .needs_hessian = true});
+    plans.back().is_joint = job == Job::kWholeBlocks && layer.name != "lm_head";
+  }
   return plans;
 }
 
-MemoryReport plan_of(const EngineOptions& options, bool runs_float = false) {
-  static const std::vector<LayerPlan> plans = hessian_plans();
-  static const EngineGraph graph = plan_segments(tiny(), plans, false);
+MemoryReport plan_of(const EngineOptions& options, Job job = Job::kOneNetwork) {
+  const std::vector<LayerPlan> plans = hessian_plans(job);
+  const EngineGraph graph = plan_segments(tiny(), plans, false);
   return plan_memory({.model = tiny(),
                       .graph = graph,
-                      .runs_float = runs_float,
+                      .runs_float = job != Job::kOneNetwork,
                       .run = graph.segments.size(),
                       .windows = 64,
                       .length = 256},
@@ -51,16 +55,16 @@ uint64_t least_of(EngineOptions options) {
 
 TEST(DevicePlan, WithoutALimitNothingChanges) {
   const MemoryReport report = plan_of(on_device(0));
-  EXPECT_EQ(report.carried, CarriedIn::kDevice);
+  EXPECT_EQ(report.carried, KeptIn::kDevice);
   EXPECT_EQ(report.batch, 8);
   EXPECT_EQ(report.device_planned_bytes, 0u);
-  EXPECT_EQ(plan_of({.batch = 8}).carried, CarriedIn::kMemory);
+  EXPECT_EQ(plan_of({.batch = 8}).carried, KeptIn::kMemory);
   EXPECT_EQ(plan_of({.batch = 8}).planned_bytes, report.planned_bytes);
 }
 
 TEST(DevicePlan, TheLessMemoryTheFewerWindowsAtOnceThenTheyWaitInMainMemory) {
   const MemoryReport free = plan_of(on_device(uint64_t{1} << 40));
-  EXPECT_EQ(free.carried, CarriedIn::kDevice);
+  EXPECT_EQ(free.carried, KeptIn::kDevice);
   EXPECT_EQ(free.batch, 8);
   const uint64_t least = least_of(on_device(1));
   ASSERT_LT(least, free.device_planned_bytes);
@@ -69,8 +73,8 @@ TEST(DevicePlan, TheLessMemoryTheFewerWindowsAtOnceThenTheyWaitInMainMemory) {
     const MemoryReport report = plan_of(on_device(limit));
     EXPECT_EQ(report.device_limit, limit);
     EXPECT_LE(report.device_planned_bytes, limit);
-    EXPECT_NE(report.carried, CarriedIn::kDisk);
-    const bool on_it = report.carried == CarriedIn::kDevice;
+    EXPECT_NE(report.carried, KeptIn::kDisk);
+    const bool on_it = report.carried == KeptIn::kDevice;
     EXPECT_FALSE(on_it && waited) << "back on the device with " << limit;
     fewer_came_first = fewer_came_first || (on_it && report.batch < 8);
     waited = waited || !on_it;
@@ -82,17 +86,17 @@ TEST(DevicePlan, TheLessMemoryTheFewerWindowsAtOnceThenTheyWaitInMainMemory) {
 TEST(DevicePlan, WhatMainMemoryDoesNotHoldGoesToDisk) {
   const uint64_t device = least_of(on_device(1));
   const MemoryReport waits = plan_of(on_device(device));
-  EXPECT_EQ(waits.carried, CarriedIn::kMemory);
+  EXPECT_EQ(waits.carried, KeptIn::kMemory);
   EXPECT_EQ(waits.batch, 1);
   const MemoryReport spills = plan_of(on_device(device, waits.planned_bytes - 1));
-  EXPECT_EQ(spills.carried, CarriedIn::kDisk);
+  EXPECT_EQ(spills.carried, KeptIn::kDisk);
   EXPECT_LE(spills.planned_bytes, spills.limit);
 }
 
 TEST(DevicePlan, TooLittleIsRefusedWithTheLayerAndTheNumberThatWouldDo) {
   expect_error<c10::ValueError>([] { plan_of(on_device(10 * kMiB)); },
                                 {"--device-memory 10.0 MiB is too little", "layer lm_head",
-                                 " bytes; ", "activations in main memory", "calibration.length"});
+                                 " bytes; ", "that wait in main memory", "calibration.length"});
   const uint64_t least = least_of(on_device(1));
   EXPECT_EQ(plan_of(on_device(least)).batch, 1);
   expect_error<c10::ValueError>([&] { plan_of(on_device(least - 1)); }, {"is too little"});
@@ -101,9 +105,21 @@ TEST(DevicePlan, TooLittleIsRefusedWithTheLayerAndTheNumberThatWouldDo) {
                                 {"--host-memory 1.0 MiB is too little"});
 }
 
+TEST(DevicePlan, HessiansThatWaitLeaveTheDeviceBeforeActivations) {
+  const MemoryReport free = plan_of(on_device(uint64_t{1} << 40), Job::kWholeBlocks);
+  EXPECT_EQ(free.hessians, KeptIn::kDevice);
+  EngineOptions one_window = on_device(free.device_planned_bytes);
+  one_window.batch = 1;
+  one_window.device_memory = plan_of(one_window, Job::kWholeBlocks).device_planned_bytes - 1;
+  const MemoryReport less = plan_of(one_window, Job::kWholeBlocks);
+  EXPECT_EQ(less.hessians, KeptIn::kMemory);
+  EXPECT_EQ(less.carried, KeptIn::kDevice);
+}
+
 TEST(DevicePlan, TwoNetworksNeedMore) {
   const EngineOptions much = on_device(uint64_t{1} << 40);
-  EXPECT_GT(plan_of(much, true).device_planned_bytes, plan_of(much).device_planned_bytes);
+  EXPECT_GT(plan_of(much, Job::kTwoNetworks).device_planned_bytes,
+            plan_of(much).device_planned_bytes);
 }
 
 TEST(DevicePlan, ALimitOfNoDeviceIsRefused) {

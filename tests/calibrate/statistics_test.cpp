@@ -155,7 +155,7 @@ TEST(Gathering, UnderALimitOfMemoryGivesTheSameBytes) {
   }
   ASSERT_GT(least, 0u);
   const auto memory = gather_into(directory / "tight", {.host_memory = least + (4 << 20)}, windows);
-  EXPECT_EQ(memory.carried, CarriedIn::kDisk);
+  EXPECT_EQ(memory.carried, KeptIn::kDisk);
   EXPECT_GT(memory.spilled_bytes, 0u);
   for (const auto& entry : fs::directory_iterator(directory / "free"))
     EXPECT_EQ(read_text_file(entry.path()),

@@ -22,7 +22,8 @@ Words limited(Words words, uint64_t bytes) {
   return words;
 }
 
-void expect_kept(const std::string& recipe, const Words& settings) {
+/// @returns  report.memory.
+nlohmann::json expect_kept(const std::string& recipe, const Words& settings) {
   SCOPED_TRACE(recipe);
   const TemporaryDirectory directory;
   const auto free = testing::run_json(job(recipe, directory / "free", settings));
@@ -38,6 +39,7 @@ void expect_kept(const std::string& recipe, const Words& settings) {
   EXPECT_EQ(free["report"]["memory"]["activations"], "memory");
   testing::expect_same_files(directory / "free", directory / "tight");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory.path()), {}), 2);
+  return memory;
 }
 
 const Words kShort = {"--set", "calibration.windows=24",
@@ -51,7 +53,25 @@ TEST(HostMemory, IsKeptByTwoNetworksAndChangesNoByte) { expect_kept("w2a16-g64-q
 TEST(HostMemory, IsKeptByASolverOfWholeBlocksAndChangesNoByte) {
   Words settings = kShort;
   settings.insert(settings.end(), {"--set", "solver_options.steps=2"});
-  expect_kept("w4a16-g128-autoround", settings);
+  const auto memory = expect_kept("w4a16-g128-autoround", settings);
+  // Those of both inputs of a block wait for one another: 256^2 and 768^2 numbers.
+  EXPECT_EQ(memory["hessians"], "disk");
+  EXPECT_EQ(memory["spilled_hessians"], (256 * 256 + 768 * 768) * 4);
+}
+
+TEST(HostMemory, HessiansThatWaitGoToDiskBeforeActivations) {
+  const TemporaryDirectory directory;
+  Words settings = kShort;
+  settings.insert(settings.end(), {"--set", "solver_options.steps=2", "--batch", "1"});
+  const std::string recipe = "w4a16-g128-autoround";
+  const auto free = testing::run_json(job(recipe, directory / "free", settings));
+  const auto planned = free["report"]["memory"]["planned"].get<uint64_t>();
+  EXPECT_EQ(free["report"]["memory"]["spilled_hessians"], 0);
+  const auto less =
+      testing::run_json(limited(job(recipe, directory / "less", settings), planned - 1024));
+  EXPECT_EQ(less["report"]["memory"]["hessians"], "disk");
+  EXPECT_EQ(less["report"]["memory"]["activations"], "memory");
+  testing::expect_same_files(directory / "free", directory / "less");
 }
 
 TEST(HostMemory, FewerWindowsAtOnceComeBeforeTheDisk) {
