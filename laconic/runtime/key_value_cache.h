@@ -26,7 +26,8 @@ class TokenRows {
 };
 
 /// How keys or values are kept: in float, or as codes of a dynamic quantizer whose scales each
-/// belong to one token, with the last `residual` tokens in float as well.
+/// belong to one token (in as few bits as they have, on the CPU), with the last `residual` tokens
+/// in float as well.
 struct CachedKind {
   std::optional<QuantSpec> spec;
   int64_t residual = 0;
@@ -48,6 +49,7 @@ class CachedTensor {
 
  private:
   CachedKind kind_;
+  int64_t features_ = 0;  ///< of a token's packed codes; 0: a byte each
   TokenRows floats_, codes_, scale_, zero_point_, choice_;
 };
 

@@ -181,8 +181,9 @@ TEST(CachedDecoder, QuantizesProbabilitiesAsTheGraphDoes) {
   }
 }
 
-TEST(CachedDecoder, HoldsCodesInAQuarterOfTheMemory) {
+TEST(CachedDecoder, HoldsCodesInAsFewBitsAsTheyHave) {
   auto model = model_of(random_config("LlamaForCausalLM"));
+  const graph::Graph whole = model.graph;
   const auto bytes = [&] {
     const CachedDecoder decoder(model.graph, model.parameters);
     Decoding decoding(decoder);
@@ -190,11 +191,36 @@ TEST(CachedDecoder, HoldsCodesInAQuarterOfTheMemory) {
     return static_cast<double>(decoding.bytes());
   };
   const double floats = bytes();
-  const auto bytewise = dynamic(8, PerToken{});
-  model.graph = quantized_everywhere(
-      model.graph, {.queries = {}, .keys = bytewise, .values = bytewise, .residual = 0});
-  // Heads of 8: a byte each and four of the scale, of 32.
-  EXPECT_NEAR(bytes() / floats, 12.0 / 32.0, 1e-9);
+  // Heads of 8 take 32 bytes in float; codes and four bytes of the scale instead.
+  const std::map<int, double> expected = {{8, 8 + 4}, {5, 5 + 4}, {4, 4 + 4}, {3, 3 + 4}, {2, 6}};
+  for (const auto& [bits, with_scale] : expected) {
+    SCOPED_TRACE(bits);
+    const auto few = dynamic(bits, PerToken{});
+    model.graph =
+        quantized_everywhere(whole, {.queries = {}, .keys = few, .values = few, .residual = 0});
+    EXPECT_NEAR(bytes() / floats, with_scale / 32.0, 1e-9);
+  }
+}
+
+TEST(CachedTensor, GivesBackWhatTheComposedQuantizerGivesBitForBit) {
+  at::manual_seed(7);
+  QuantSpec float4 = dynamic(4, PerToken{});
+  float4.format = e2m1();
+  QuantSpec bytes = dynamic(8, PerToken{});
+  std::vector<QuantSpec> specs = {*few_bits(0).values, *few_bits(0).keys, float4, bytes};
+  for (const int bits : {2, 3, 5, 6, 7}) specs.push_back(dynamic(bits, PerToken{}));
+  for (const QuantSpec& spec : specs) {
+    SCOPED_TRACE(to_string(spec));
+    // 12 codes of 3, 5, 7 bits end inside of a byte.
+    const at::Tensor x = at::randn({2, 3, 9, 12});
+    CachedTensor cache({spec, 0});
+    for (const at::Tensor& part : x.split(4, 2)) cache.append(part);
+    const auto parameters = find_parameters(spec, x);
+    EXPECT_TRUE(
+        cache.quantized().equal(dequantize(spec, quantize_codes(spec, x, parameters), parameters)));
+    cache.keep_last(5);
+    EXPECT_EQ(cache.quantized().size(2), 5);
+  }
 }
 
 TEST(CachedDecoderFault, AScaleThatTokensShareIsRefused) {
