@@ -43,28 +43,67 @@ TEST(Spin, EveryArchitectureComputesTheSame) {
   }
 }
 
+/// A real network: on text, what a trained one loses falls with the error of its inputs.
+struct Learned {
+  Learned() : model(load_language_model(testing::repository() / "assets/tiny-lm")) {
+    transformed(model, "fold_norms");
+    network = {model.graph, model.parameters};
+    transform::untie(network);
+    network.context = with_inputs(model);
+    // Few bits: what there is to win is far more than the noise of steps through quantizers.
+    for (auto& [name, spec] : network.context.inputs) spec.format = IntFormat{.bit_width = 3};
+    const auto text = testing::repository() / "assets/text/calibration.txt";
+    network.context.windows =
+        load_calibration(text, model.tokenizer.get(), model.vocabulary_size, {4, 48, 0, ""})
+            .windows;
+    const auto streams = transform::find_streams(network);
+    const auto stream = std::find_if(streams.begin(), streams.end(),
+                                     [](const auto& one) { return one.is_rotatable(); });
+    region.size = stream->width;
+    for (const auto& parts : {stream->sources, stream->sinks})
+      for (const auto& part : parts) region.sites.push_back({part, {}});
+  }
+  transform::LearningOutcome learn(const transform::RotationLearning& options) {
+    return transform::learn_rotations(network, {region}, options);
+  }
+  at::Tensor weight() const { return network.parameters->get(region.sites[0].part.parameter); }
+
+  LanguageModel model;
+  transform::FloatNetwork network;
+  transform::LearnedRegion region;
+};
+
 TEST(Spin, LearningLowersTheLossOfTheQuantizedNetwork) {
-  // A real one: on text, what a trained network loses falls with the error of its inputs.
-  auto model = load_language_model(testing::repository() / "assets/tiny-lm");
-  transformed(model, "fold_norms");
-  transform::FloatNetwork network{model.graph, model.parameters};
-  transform::untie(network);
-  network.context = with_inputs(model);
-  // Few bits: what there is to win is far more than the noise of steps through quantizers.
-  for (auto& [name, spec] : network.context.inputs) spec.format = IntFormat{.bit_width = 3};
-  const auto text = testing::repository() / "assets/text/calibration.txt";
-  network.context.windows =
-      load_calibration(text, model.tokenizer.get(), model.vocabulary_size, {4, 48, 0, ""}).windows;
-  const auto streams = transform::find_streams(network);
-  const auto stream = std::find_if(streams.begin(), streams.end(),
-                                   [](const auto& one) { return one.is_rotatable(); });
-  ASSERT_NE(stream, streams.end());
-  transform::LearnedRegion region{{}, stream->width};
-  for (const auto& parts : {stream->sources, stream->sinks})
-    for (const auto& part : parts) region.sites.push_back({part, {}});
-  const auto outcome =
-      transform::learn_rotations(network, {region}, {.steps = 12, .batch = 2, .rate = 1.5});
+  Learned one;
+  const auto outcome = one.learn({.steps = 12, .batch = 2, .rate = 1.5});
   EXPECT_LT(outcome.loss_after, outcome.loss_before);
+  EXPECT_GT(outcome.best_step, 0);
+  // What was measured is what the network became, but for the rounding of its weights.
+  EXPECT_NEAR(one.learn({.steps = 1, .batch = 4}).loss_before, outcome.loss_after, 1e-2);
+}
+
+TEST(Spin, NeverEndsWorseThanItBegan) {
+  Learned one;
+  const auto first = one.learn({.steps = 8, .batch = 2, .rate = 1e4});
+  EXPECT_LE(first.loss_after, first.loss_before);
+  EXPECT_EQ(first.best_step == 0, first.loss_after == first.loss_before);
+  // From what was learned up the loss instead of down: all that follows is worse.
+  one.learn({.steps = 8, .batch = 2, .rate = 1.5});
+  const at::Tensor before = one.weight().clone();
+  const auto outcome = one.learn({.steps = 4, .batch = 2, .rate = -1.5});
+  EXPECT_EQ(outcome.best_step, 0);
+  EXPECT_EQ(outcome.loss_after, outcome.loss_before);
+  EXPECT_TRUE(one.weight().equal(before));
+}
+
+TEST(Spin, SaysWhenItStaysWithTheRotationsOfTheStart) {
+  const testing::TemporaryDirectory directory;
+  auto model = small_model(directory.path(), small_configs()["MistralForCausalLM"]);
+  transformed(model, "fold_norms");
+  const auto report = transform_model(model, find_transform("spin"),
+                                      {{"steps", 2}, {"rate", 1e-30}}, with_inputs(model));
+  ASSERT_EQ(report.fallbacks.size(), 1u);
+  EXPECT_THAT(report.fallbacks[0], ::testing::HasSubstr("stay as rotate made them: 2 steps"));
 }
 
 TEST(Spin, WithoutQuantizersOrWindowsSaysWhatIsMissing) {

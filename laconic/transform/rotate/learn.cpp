@@ -6,7 +6,7 @@
 #include <ATen/ops/linalg_qr.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
+#include <functional>
 #include <map>
 
 #include "laconic/graph/run.h"
@@ -16,8 +16,8 @@
 namespace laconic::transform {
 namespace {
 
-// Windows on which the outcome is measured.
-constexpr int64_t kMeasured = 4;
+// Looks at the loss on the way, the last one at the end.
+constexpr int64_t kLooks = 2;
 // The fixed point leaves a step a little beside the manifold.
 constexpr int64_t kStepsOfDrift = 10;
 
@@ -81,14 +81,23 @@ at::Tensor loss_of(const graph::Runner& runner, const graph::Parameters& paramet
                                 windows.slice(1, 1).flatten());
 }
 
-double measure(const graph::Runner& runner, const RotatedParameters& parameters,
-               const at::Tensor& windows) {
+/// Rotations with the loss that they have over all windows.
+struct Candidate {
+  std::vector<at::Tensor> matrices;
+  double loss = 0;
+  int64_t step = 0;
+};
+
+Candidate look_at(const graph::Runner& runner, const RotatedParameters& parameters,
+                  const at::Tensor& windows, int64_t step) {
   const at::NoGradGuard no_gradient;
-  const int64_t count = std::min(kMeasured, windows.size(0));
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i)
-    sum += loss_of(runner, parameters, windows.slice(0, i, i + 1)).item<double>();
-  return sum / static_cast<double>(count);
+  Candidate candidate{{}, 0, step};
+  for (const at::Tensor& window : windows.split(1))
+    candidate.loss += loss_of(runner, parameters, window).item<double>();
+  candidate.loss /= static_cast<double>(windows.size(0));
+  for (const at::Tensor& matrix : parameters.matrices)
+    candidate.matrices.push_back(matrix.detach().clone());
+  return candidate;
 }
 
 /// The nearby matrix with orthonormal rows that Gram and Schmidt give.
@@ -97,12 +106,14 @@ at::Tensor orthonormal(const at::Tensor& matrix) {
   return (q * r.diagonal().sign()).t().to(at::kFloat).contiguous();
 }
 
+/// Shows the steps done at each look, with rotations in `parameters`.
 void descend(const graph::Runner& runner, RotatedParameters& parameters, const at::Tensor& windows,
-             const RotationLearning& options) {
+             const RotationLearning& options, const std::function<void(int64_t done)>& look) {
   const at::AutoGradMode gradient(true);
   const optimize::LinearDecay rate{.steps = options.steps, .start = options.rate, .end = 0};
   std::vector<optimize::CayleySgd> optimizers(parameters.matrices.size());
   for (int64_t step = 0; step < options.steps; ++step) {
+    const bool looks = step * kLooks / options.steps != (step + 1) * kLooks / options.steps;
     for (at::Tensor& matrix : parameters.matrices) matrix = matrix.detach().requires_grad_();
     for (int64_t i = 0; i < options.batch; ++i) {
       const int64_t window = (step * options.batch + i) % windows.size(0);
@@ -112,10 +123,10 @@ void descend(const graph::Runner& runner, RotatedParameters& parameters, const a
     for (size_t i = 0; i < optimizers.size(); ++i) {
       at::Tensor& matrix = parameters.matrices[i];
       if (matrix.grad().defined()) optimizers[i].step(matrix, matrix.grad(), rate.at(step));
-      if (step % kStepsOfDrift == 0 || step + 1 == options.steps) matrix = orthonormal(matrix);
+      if (step % kStepsOfDrift == 0 || looks) matrix = orthonormal(matrix);
     }
+    if (looks) look(step + 1);
   }
-  for (at::Tensor& matrix : parameters.matrices) matrix = matrix.detach();
 }
 
 }  // namespace
@@ -128,12 +139,18 @@ LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<Learned
                     "--calibration FILE.");
   const graph::Runner runner(quantized_graph(network, options));
   RotatedParameters parameters(*network.parameters, regions);
-  LearningOutcome outcome;
-  outcome.loss_before = measure(runner, parameters, windows);
-  descend(runner, parameters, windows, options);
-  outcome.loss_after = measure(runner, parameters, windows);
-  for (size_t i = 0; i < regions.size(); ++i)
-    rotate_sites(network, regions[i].sites, {regions[i].size, {}, parameters.matrices[i]});
+  const at::Tensor used = windows.slice(0, 0, options.steps * options.batch);
+  Candidate best = look_at(runner, parameters, used, 0);
+  LearningOutcome outcome{.loss_before = best.loss};
+  descend(runner, parameters, used, options, [&](int64_t done) {
+    // Not for a loss that is no number.
+    if (Candidate now = look_at(runner, parameters, used, done); now.loss < best.loss)
+      best = std::move(now);
+  });
+  outcome.loss_after = best.loss;
+  outcome.best_step = best.step;
+  for (size_t i = 0; i < regions.size() && best.step > 0; ++i)
+    rotate_sites(network, regions[i].sites, {regions[i].size, {}, best.matrices[i]});
   return outcome;
 }
 

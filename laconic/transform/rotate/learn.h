@@ -20,14 +20,17 @@ struct RotationLearning {
   bool quantizes_weights = false;  ///< on the way to the loss; inputs always are
 };
 
-/// The cross-entropy of the network with its quantizers on the first windows.
+/// The cross-entropy of the network with its quantizers over all windows that it learns on.
 struct LearningOutcome {
-  double loss_before = 0, loss_after = 0;
+  double loss_before = 0, loss_after = 0;  ///< never more than before
+  int64_t best_step = 0;                   ///< whose rotations were taken; 0: those of the start
 };
 
 /// Rotates each region by the matrix with the least cross-entropy of the quantized network's next
 /// tokens: Cayley SGD from the identity, quantizers passed straight through. SpinQuant,
-/// arXiv:2405.16406. Needs the memory of training: all activations and rotated weights of a batch.
+/// arXiv:2405.16406. Unlike there the best of a few looks on the way is taken, the start among
+/// them: steps through quantizers may end worse. Needs the memory of training: all activations and
+/// rotated weights of a batch.
 /// @throws c10::ValueError when nothing is quantized on the way, or without windows.
 LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<LearnedRegion>& regions,
                                 const RotationLearning& options);

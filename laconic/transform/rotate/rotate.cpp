@@ -304,12 +304,22 @@ TransformReport spin(FloatNetwork& network, const nlohmann::json& given) {
   TORCH_CHECK_VALUE(!rotator.regions().empty(), "[transform spin] nothing can be learned: ",
                     "residual and heads are none. Put rotate in its place.");
   const auto outcome = learn_rotations(network, rotator.regions(), options.learning);
-  std::array<char, 160> line{};
+  const size_t count = rotator.regions().size();
+  const auto steps = static_cast<long long>(options.learning.steps);
+  std::array<char, 200> line{};
+  if (outcome.best_step == 0) {
+    std::snprintf(line.data(), line.size(),
+                  "%zu rotations stay as rotate made them: %lld steps found none with less "
+                  "cross-entropy of the quantized network than theirs, %.4f.",
+                  count, steps, outcome.loss_before);
+    report.fallbacks.emplace_back(line.data());
+    return report;
+  }
   std::snprintf(line.data(), line.size(),
-                "%zu rotations learned in %lld steps: cross-entropy of the quantized network %.4f, "
-                "before %.4f.",
-                rotator.regions().size(), static_cast<long long>(options.learning.steps),
-                outcome.loss_after, outcome.loss_before);
+                "%zu rotations learned in %lld steps (best after %lld): cross-entropy of the "
+                "quantized network %.4f, before %.4f.",
+                count, steps, static_cast<long long>(outcome.best_step), outcome.loss_after,
+                outcome.loss_before);
   report.done.emplace_back(line.data());
   return report;
 }
