@@ -10,7 +10,6 @@
 #include "laconic/calibrate/bias_correction.h"
 #include "laconic/calibrate/fidelity.h"
 #include "laconic/calibrate/shared_work.h"
-#include "laconic/kernel/pack.h"
 #include "laconic/load/check_finite.h"
 #include "laconic/load/native/stored.h"
 #include "laconic/quant/quantizer/on_device.h"
@@ -33,28 +32,6 @@ std::vector<std::string> parameters_of(const graph::Graph& graph, const Segment&
                           [&](const graph::Value& value) { add(graph.at(value.node)); });
   }
   return names;
-}
-
-/// Codes as quantize_codes gives them, from their packed form (native.h).
-at::Tensor stored_codes(const SafetensorsFile& shard, const NativeLayer& layer) {
-  const int64_t bits = bit_width(layer.weight);
-  const at::Tensor codes =
-      unpack_rows(shard.tensor(layer.name + ".weight_codes"), bits, layer.shape[1]);
-  if (!is_signed(layer.weight)) return codes.to(at::kByte);
-  return (codes - (int64_t{1} << (bits - 1))).to(at::kChar);
-}
-
-/// @param of  "weight" or "input".
-QuantParameters stored_parameters(const SafetensorsFile& shard, const NativeLayer& layer,
-                                  const std::string& of) {
-  QuantParameters parameters{shard.tensor(layer.name + "." + of + "_scale").clone(), {}};
-  const std::string zero_point = layer.name + "." + of + "_zero_point";
-  if (shard.find(zero_point) != nullptr) parameters.zero_point = shard.tensor(zero_point).clone();
-  if (of == "weight" && has_planes(layer.weight))
-    parameters.plane_scales = shard.tensor(plane_scales_name(layer)).clone();
-  if (of == "weight" && has_choice(layer.weight))
-    parameters.choice = unpack_choice(layer, shard.tensor(choice_name(layer)));
-  return parameters;
 }
 
 }  // namespace
@@ -203,18 +180,22 @@ void SegmentWork::solve(const LayerGroup& group, const LayerStatistics& statisti
 }
 
 void SegmentWork::restore(const SafetensorsFile& shard) {
+  const auto tensor_of = [&](const std::string& name) { return shard.tensor(name).clone(); };
+  const std::string where = "[engine] a finished shard: layer ";
   for (const LayerGroup& group : segment_.groups) {
     for (const LayerTask& task : group.tasks) {
       const at::Tensor stored = weights_->get(task.layer.weight_name);
       const NativeLayer layer =
           native_layer(*task.plan, task.layer.transposed ? stored.t().sizes() : stored.sizes());
-      const at::Tensor codes = stored_codes(shard, layer);
-      put(task, dequantize(layer.weight, codes, stored_parameters(shard, layer, "weight"))
-                    .to(stored.device(), at::kFloat));
+      const QuantParameters parameters = read_parameters(layer, tensor_of);
+      check_parameters(layer, parameters, where + layer.name);
+      put(task,
+          dequantize(layer.weight, read_codes(layer, tensor_of, where + layer.name), parameters)
+              .to(stored.device(), at::kFloat));
       if (!task.bias_name.empty() && run_ != RunWeights::kFloat)
         weights_->set(task.bias_name, shard.tensor(task.bias_name).clone().to(stored.device()));
       if (task.plan->has_static_input())
-        put_input(task, on_device(stored_parameters(shard, layer, "input"), stored.device()));
+        put_input(task, on_device(read_input_parameters(layer, tensor_of), stored.device()));
     }
   }
 }

@@ -217,7 +217,6 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
     ready.transforms.push_back(
         transform_model(ready.model, find_transform(parts, step.name), step.options, context));
   ready.plan = plan_quantization(ready.recipe, ready.model, parts);
-  check_own_weights(ready.model, ready.plan.layers);
   if (ready.statistics) ready.statistics->check_serves(ready.model, ready.plan.layers);
   ready.plan.needs_calibration = ready.plan.needs_calibration || !transform.empty();
   ready.attention = plan_attention(job.recipe, ready.model);
@@ -378,7 +377,8 @@ void check_exportable(const Exporter& exporter, const nlohmann::json& config,
 
 void check_quantize(const QuantizeJob& job, const Parts& parts) {
   check_places(job, parts);
-  prepare(job, parts);
+  const Preparation ready = prepare(job, parts);
+  check_own_weights(ready.model, ready.plan.layers);  // else run_engine does
 }
 
 QuantizeOutcome run_quantize(const QuantizeJob& job, const Parts& parts) {

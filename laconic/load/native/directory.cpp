@@ -2,7 +2,6 @@
 #include <c10/util/Exception.h>
 
 #include "laconic/file/json/json.h"
-#include "laconic/kernel/pack.h"
 #include "laconic/load/native/native.h"
 #include "laconic/load/native/stored.h"
 
@@ -84,15 +83,8 @@ std::string where_of(const std::filesystem::path& path, const NativeLayer& layer
   return "[native] " + path.string() + ": layer " + layer.name;
 }
 
-/// int8 (signed) or uint8 [out, in], in range.
-at::Tensor unpacked_codes(const NativeLayer& layer, const at::Tensor& packed,
-                          const std::string& where) {
-  const int64_t bits = bit_width(layer.weight);
-  auto codes = unpack_rows(packed, bits, layer.shape[1]);
-  codes = is_signed(layer.weight) ? codes.sub_(int64_t{1} << (bits - 1)).to(at::kChar)
-                                  : codes.to(at::kByte);
-  check_codes(layer, codes, where);
-  return codes;
+TensorOf tensors_of(const Checkpoint& checkpoint) {
+  return [&checkpoint](const std::string& name) { return checkpoint.tensor(name); };
 }
 
 /// NativeDirectory::dequantized.
@@ -177,31 +169,19 @@ const NativeLayer* NativeDirectory::find(const std::string& layer_name) const {
   return found == index_.end() ? nullptr : &layers_[found->second];
 }
 
-QuantParameters NativeDirectory::stored_parameters(const NativeLayer& layer) const {
-  QuantParameters parameters{tensors_->tensor(scale_name(layer)), {}};
-  if (is_asymmetric(layer.weight)) parameters.zero_point = tensors_->tensor(zero_point_name(layer));
-  if (has_planes(layer.weight))
-    parameters.plane_scales = tensors_->tensor(plane_scales_name(layer));
-  if (has_choice(layer.weight))
-    parameters.choice = unpack_choice(layer, tensors_->tensor(choice_name(layer)));
-  return parameters;
-}
-
 at::Tensor NativeDirectory::codes(const NativeLayer& layer) const {
-  return unpacked_codes(layer, tensors_->tensor(codes_name(layer)), where_of(path_, layer));
+  return read_codes(layer, tensors_of(*tensors_), where_of(path_, layer));
 }
 
 QuantParameters NativeDirectory::parameters(const NativeLayer& layer) const {
-  const QuantParameters parameters = stored_parameters(layer);
+  const QuantParameters parameters = read_parameters(layer, tensors_of(*tensors_));
   check_parameters(layer, parameters, where_of(path_, layer));
   return parameters;
 }
 
 std::optional<QuantParameters> NativeDirectory::input_parameters(const NativeLayer& layer) const {
   if (!has_static_input(layer)) return std::nullopt;
-  QuantParameters parameters{tensors_->tensor(input_scale_name(layer)), {}};
-  if (is_asymmetric(*layer.input))
-    parameters.zero_point = tensors_->tensor(input_zero_point_name(layer));
+  const QuantParameters parameters = read_input_parameters(layer, tensors_of(*tensors_));
   check_input_parameters(layer, parameters, where_of(path_, layer));
   return parameters;
 }
@@ -217,7 +197,7 @@ at::Tensor NativeDirectory::dequantized_rows(const NativeLayer& layer,
   if ((!is_by_row && !shares_one) || indices.numel() == 0)
     return at::index_select(dequantized(layer), 0, indices);
   const auto select = [&](const at::Tensor& all) { return at::index_select(all, 0, indices); };
-  QuantParameters parameters = stored_parameters(layer);
+  QuantParameters parameters = read_parameters(layer, tensors_of(*tensors_));
   if (is_by_row) {
     parameters.scale = select(parameters.scale);
     if (parameters.zero_point.defined()) parameters.zero_point = select(parameters.zero_point);
@@ -230,7 +210,7 @@ at::Tensor NativeDirectory::dequantized_rows(const NativeLayer& layer,
   const std::string where = where_of(path_, layer);
   check_parameters(some, parameters, where);
   const auto packed = select(tensors_->tensor(codes_name(layer)));
-  return real_weight(some, unpacked_codes(some, packed, where), parameters);
+  return real_weight(some, unpack_codes(some, packed, where), parameters);
 }
 
 }  // namespace laconic

@@ -84,8 +84,6 @@ class NativeDirectory {
   std::vector<std::string> graph_changes() const;
 
  private:
-  QuantParameters stored_parameters(const NativeLayer& layer) const;
-
   std::filesystem::path path_;
   nlohmann::json manifest_;
   std::vector<NativeLayer> layers_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,5 +49,20 @@ void check_parameters(const NativeLayer& layer, const QuantParameters& parameter
                       const std::string& where);
 void check_input_parameters(const NativeLayer& layer, const QuantParameters& parameters,
                             const std::string& where);
+
+/// Reads a stored tensor by its name.
+using TensorOf = std::function<at::Tensor(const std::string& name)>;
+
+/// Codes of packed rows [rows, bytes]: int8 (signed) or uint8 [rows, in], rows as layer.shape has
+/// them. @throws c10::ValueError naming `where` for a code outside the format.
+at::Tensor unpack_codes(const NativeLayer& layer, const at::Tensor& packed,
+                        const std::string& where);
+/// The layer's. @throws as unpack_codes.
+at::Tensor read_codes(const NativeLayer& layer, const TensorOf& tensor_of,
+                      const std::string& where);
+/// As stored; check_parameters tells whether they are right.
+QuantParameters read_parameters(const NativeLayer& layer, const TensorOf& tensor_of);
+/// The same of a static input, with check_input_parameters.
+QuantParameters read_input_parameters(const NativeLayer& layer, const TensorOf& tensor_of);
 
 }  // namespace laconic
