@@ -115,37 +115,51 @@ HWY_INLINE hn::Vec<Keys> keys_in_lanes(const T* HWY_RESTRICT x, int64_t count, i
   return found;
 }
 
-/// Keys of the runs that lie in kVectors vectors one after the other, a key each: by halves.
+/// Keys of the runs that lie in kVectors vectors of words one after the other, a lane each: by
+/// halves.
 template <class Choose, int64_t kVectors, class VectorOf>
-HWY_INLINE hn::Vec<Keys> key_of_each(const VectorOf& vector_of, int64_t first = 0) {
+HWY_INLINE auto key_of_each(const VectorOf& vector_of, int64_t first = 0) {
 #if HWY_TARGET != HWY_SCALAR
   if constexpr (kVectors > 1) {
     const Keys d;
-    const auto a = key_of_each<Choose, kVectors / 2>(vector_of, first);
-    const auto b = key_of_each<Choose, kVectors / 2>(vector_of, first + kVectors / 2);
-    return Choose::of(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
+    const auto one = key_of_each<Choose, kVectors / 2>(vector_of, first);
+    const auto other = key_of_each<Choose, kVectors / 2>(vector_of, first + kVectors / 2);
+    const hn::DFromV<decltype(one)> words;
+    const auto a = hn::BitCast(d, one), b = hn::BitCast(d, other);
+    return Choose::of(hn::BitCast(words, hn::ConcatEven(d, b, a)),
+                      hn::BitCast(words, hn::ConcatOdd(d, b, a)));
+  } else {
+    return vector_of(first);
   }
-#endif
+#else
   return vector_of(first);
+#endif
 }
 
-/// Chosen keys of runs of as many elements as a vector has floats. @returns of how many runs.
+/// Chosen keys of runs of `group` elements that fill whole vectors, or half a vector each, as many
+/// runs at a time as there are lanes. @returns of how many runs.
 template <class Key, class Choose, typename T>
 HWY_INLINE int64_t keys_of_vectors([[maybe_unused]] const T* x, [[maybe_unused]] int64_t runs,
-                                   [[maybe_unused]] int32_t* keys) {
+                                   [[maybe_unused]] int64_t group, [[maybe_unused]] int32_t* keys) {
   int64_t done = 0;
 #if HWY_TARGET != HWY_SCALAR
   const Keys d;
   const Words<T> words;
   constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(d));
-  constexpr int64_t kVectors = kLanes * int64_t{sizeof(T)} / 4;
+  const auto length = static_cast<int64_t>(hn::Lanes(words)), vectors = group / length;
+  if (group % length != 0 && 2 * group != length) return 0;
   for (; done + kLanes <= runs; done += kLanes) {
-    const auto* from = reinterpret_cast<const Word<T>*>(x + done * kLanes);
-    const auto vector_of = [&](int64_t i) HWY_ATTR {
-      const auto bits = hn::LoadU(words, from + i * static_cast<int64_t>(hn::Lanes(words)));
-      return float_keys<Choose>(Key::key(words, bits));
+    const auto* from = reinterpret_cast<const Word<T>*>(x + done * group);
+    const auto key = [&](int64_t i)
+                         HWY_ATTR { return Key::key(words, hn::LoadU(words, from + i * length)); };
+    const auto of_run = [&](int64_t run) HWY_ATTR {
+      auto found = key(run * vectors);
+      for (int64_t i = 1; i < vectors; ++i) found = Choose::of(found, key(run * vectors + i));
+      return found;
     };
-    hn::Store(key_of_each<Choose, kVectors>(vector_of), d, keys + done);
+    const auto found =
+        vectors == 0 ? key_of_each<Choose, kLanes / 2>(key) : key_of_each<Choose, kLanes>(of_run);
+    hn::Store(float_keys<Choose>(found), d, keys + done);
   }
 #endif
   return done;
@@ -181,16 +195,16 @@ HWY_INLINE void keys_of_runs(const T* x, int64_t runs, const CountOf& count_of, 
   }
 }
 
-/// The same, runs of a vector each the quick way.
+/// The same of runs that are all as long the quick way where there is one.
 template <class Key, class Choose, typename T, class CountOf>
 HWY_INLINE void keys_of(const ScaleRuns& whole, const T* x, int64_t runs, const CountOf& count_of,
                         int32_t* keys) {
-  const auto lanes = static_cast<int64_t>(hn::Lanes(Keys()));
   int64_t done = 0;
-  if (whole.group == lanes && whole.length % lanes == 0)
-    done = keys_of_vectors<Key, Choose>(x, runs, keys);
+  if (whole.length % whole.group == 0)
+    done = keys_of_vectors<Key, Choose>(x, runs, whole.group, keys);
   keys_of_runs<Key, Choose>(
-      x + done * lanes, runs - done, [&](int64_t i) { return count_of(done + i); }, keys + done);
+      x + done * whole.group, runs - done, [&](int64_t i) { return count_of(done + i); },
+      keys + done);
 }
 
 }  // namespace laconic::kernel::HWY_NAMESPACE
