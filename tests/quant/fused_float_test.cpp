@@ -173,6 +173,28 @@ TEST(FusedFloats, NaNAndInfinityAreRefusedWhereScalesAreFound) {
   }
 }
 
+TEST(FusedFloats, RangesThatFloatDoesNotHoldAreRefused) {
+  auto x = at::ones({4, 64});
+  x[2][7] = 3e38, x[2][9] = -3e38;
+  const auto wide = QuantSpec{}.let(IntFormat{8, false}, MinMax{}, IntegerZeroPoint{});
+  for (const QuantSpec& spec :
+       {wide, wide.let(PerToken{}), wide.let(PerGroup{.axis = 1, .group_size = 16}),
+        wide.let(FloatZeroPoint{}), wide.let(LogFloat{}), QuantSpec{}.let(MinMax{})}) {
+    SCOPED_TRACE(to_string(spec));
+    for (const bool with_gradient : {false, true}) {
+      const auto input = x.clone().set_requires_grad(with_gradient);
+      expect_error<c10::ValueError>([&] { fake_quantize_dynamic(spec, input); },
+                                    {"[scale]", "more than Float holds", "absmax"});
+    }
+    expect_error<c10::ValueError>([&] { find_parameters(spec, x); }, {"more than Float holds"});
+    auto room = at::empty_like(x);
+    expect_error<c10::ValueError>([&] { fake_quantize_dynamic_out(spec, x, room); },
+                                  {"more than Float holds"});
+  }
+  const auto of_magnitude = fake_quantize_dynamic(QuantSpec{}, x);
+  EXPECT_TRUE(of_magnitude.isfinite().all().item<bool>());
+}
+
 TEST(FusedFloats, LeaveToTheComposedPathWhatTheyDoNotKnow) {
   MinifloatFormat not_saturating = e4m3(), wide;
   not_saturating.saturating = false;

@@ -221,7 +221,8 @@ LACONIC_MATH typename O::F zero_point_of(typename O::F minimum, typename O::F sc
                                                : real;
 }
 
-/// Scale and zero point of the extremes of a run. @returns whether all numbers were finite.
+/// Scale and zero point of the extremes of a run. @returns whether all numbers and the scale were
+/// finite: the range of finite numbers may not be.
 template <class O>
 LACONIC_MATH typename O::M numbers_of_keys(typename O::I low_key, typename O::I high_key,
                                            typename O::I magnitude, const RangeRule& rule,
@@ -231,7 +232,8 @@ LACONIC_MATH typename O::M numbers_of_keys(typename O::I low_key, typename O::I 
   if (rule.statistic == RangeStatistic::kAbsMax) {
     scale = scale_of_range<O>(O::floats(magnitude), rule);
     zero_point = zero;
-    return O::less_whole(magnitude, O::whole(0x7F800000));
+    const auto larger = O::max_whole(magnitude, magnitude_bits<O>(scale));
+    return O::less_whole(larger, O::whole(0x7F800000));
   }
   const auto low = O::floats(ordered_key<O>(low_key)), high = O::floats(ordered_key<O>(high_key));
   const auto minimum = O::select(O::greater(low, zero), zero, low);
@@ -241,5 +243,5 @@ LACONIC_MATH typename O::M numbers_of_keys(typename O::I low_key, typename O::I 
   zero_point = zero;
   if (rule.zero_point != ZeroRule::kNone) zero_point = zero_point_of<O>(minimum, scale, rule, grid);
   const auto wider = O::max_whole(magnitude_bits<O>(low), magnitude_bits<O>(high));
-  return O::less_whole(wider, O::whole(0x7F800000));
+  return O::less_whole(O::max_whole(wider, magnitude_bits<O>(scale)), O::whole(0x7F800000));
 }

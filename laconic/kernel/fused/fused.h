@@ -35,8 +35,8 @@ struct CodedScales {
 /// @param numbers  written where defined.
 /// @param codes   of scales without zero points.
 /// @param later   nullptr: the answer is waited for.
-/// @returns false when an element is NaN or infinite; then the results mean nothing. Where the
-///          answer is to come later, true.
+/// @returns false when an element is NaN or infinite, or a range so wide that its scale is; then
+///          the results mean nothing. Where the answer is to come later, true.
 bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGrid& grid,
                     const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers,
                     const CodedScales& codes = {}, LaterAnswer* later = nullptr);

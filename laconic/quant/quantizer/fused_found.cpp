@@ -44,8 +44,10 @@ std::optional<QuantParameters> numbers_of_extremes(const FusedCall& call, const 
   const auto extremes = kernel::find_extremes(x, call.runs, call.of_magnitude);
   if (!all_finite(extremes.low) || !all_finite(extremes.high)) return std::nullopt;
   const auto& low = extremes.low.defined() ? extremes.low : extremes.high;
-  return parameters_of_range(spec, range_of_extremes(spec, low, extremes.high),
-                             scale_shape(sizes, spec.granularity));
+  const auto parameters = parameters_of_range(spec, range_of_extremes(spec, low, extremes.high),
+                                              scale_shape(sizes, spec.granularity));
+  if (!all_finite(parameters.scale)) return std::nullopt;
+  return parameters;
 }
 
 /// Elements that a scale may be: the smallest above 0 stands for 0, and nothing is negative.
