@@ -131,7 +131,7 @@ TEST(TensorProducts, ABiasHasTheScaleOfTheProductsAndItsCodesAddUp) {
   at::manual_seed(5);
   const auto x = quantize(QuantSpec{}, at::randn({6, 32}));
   const auto w = quantize(QuantSpec{}.let(PerChannel{.axis = 0}), at::randn({5, 32}));
-  for (const int64_t bits : {8, 16, 24, 32}) {
+  for (const int64_t bits : {2, 8, 16, 24, 32}) {
     const auto bias = quantize_bias({.format = {bits, true, false}}, at::randn({5}) * 0.01, x, w);
     EXPECT_TRUE(at::equal(bias.scale, x.scale * w.scale.flatten()));
     const auto y = linear(x, w);
@@ -256,6 +256,16 @@ TEST(TensorArithmetic, SaysWhyItCannot) {
   expect_error<c10::ValueError>([&] { truncate({.bit_width = 9}, a); }, {"[truncate]", "8"});
   expect_error<c10::ValueError>([&] { quantize_bias({}, at::ones({3}), columns, columns); },
                                 {"[bias]", "input scale"});
+  const auto square = quantize(QuantSpec{}.let(PerChannel{.axis = 1}), at::randn({8, 8}));
+  const auto one = quantize(QuantSpec{}, x);
+  expect_error<c10::ValueError>([&] { quantize_bias({}, at::ones({8}), one, square); },
+                                {"[bias]", "each output, [8, 1]", "[1, 8]", "axis 0"});
+  for (const int64_t bits : {1, 33})
+    expect_error<c10::ValueError>(
+        [&] {
+          quantize_bias({.format = {bits, true, false}}, at::ones({8}), one, one);
+        },
+        {"[bias]", "2 to 32", std::to_string(bits)});
   expect_error<c10::ValueError>([&] { concatenate({a, grouped}, 0); }, {"[concatenate]"});
 }
 

@@ -22,6 +22,11 @@ void check_bias(const BiasQuantizer& quantizer, const at::Tensor& bias, const Qu
   TORCH_CHECK_VALUE(scales == 1 || scales == bias.size(0),
                     "[bias] weight scale: expected one, or one for each of ", bias.size(0),
                     " channels, got ", scales, ". Choose granularity tensor or channel.");
+  // As many numbers do not say it: a weight may be square.
+  const bool is_along_inputs = scales > 1 && weight.scale.dim() == 2 && weight.scale.size(0) == 1;
+  TORCH_CHECK_VALUE(!is_along_inputs, "[bias] weight scale: expected one for each output, [",
+                    bias.size(0), ", 1], got one for each input, ", weight.scale.sizes(),
+                    ": products of other steps do not add up. Choose granularity channel, axis 0.");
 }
 
 }  // namespace
