@@ -30,16 +30,23 @@ struct Rounded {
   at::Tensor element, code;
 };
 
-Rounded round_units(const RoundingColumns& state, const at::Tensor& x) {
+Rounded round_units(const RoundingColumns& state, const at::Tensor& x, int64_t group) {
   const auto& [levels, thresholds, codes] = state.staircase;
   if (!levels.defined()) {
     const at::Tensor code = x.round().clamp(state.q_min, state.q_max);
     return {code, code.to(at::kInt)};
   }
   // As many thresholds as lie below x.
-  const at::Tensor level = at::bucketize(x, thresholds).flatten();
-  return {levels.index_select(0, level).view(x.sizes()),
-          codes.index_select(0, level).view(x.sizes())};
+  at::Tensor level;
+  if (state.choice.defined()) {
+    const at::Tensor table = state.choice.select(1, group).flatten();
+    const at::Tensor own = thresholds.index_select(0, table);
+    level = (own < x.reshape({-1, 1})).sum(1) + table * levels.size(1);
+  } else {
+    level = at::bucketize(x, thresholds).flatten();
+  }
+  return {levels.flatten().index_select(0, level).view(x.sizes()),
+          codes.flatten().index_select(0, level).view(x.sizes())};
 }
 
 /// Rounds column j; current: [P, 64].
@@ -47,7 +54,7 @@ void round_column(RoundingColumns& state, const at::Tensor& current, int64_t j, 
   const at::Tensor scale = state.scale.select(1, group);
   const at::Tensor zero =
       state.zero_point.defined() ? state.zero_point.select(1, group) : at::zeros_like(scale);
-  const Rounded rounded = round_units(state, current / scale + zero);
+  const Rounded rounded = round_units(state, current / scale + zero, group);
   state.weight.select(1, j).sub_((rounded.element - zero) * scale);
   state.codes.select(1, j).copy_(rounded.code.bitwise_and(0xFF));
 }

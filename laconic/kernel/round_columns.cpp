@@ -33,6 +33,7 @@ struct ColumnPanel {
   const float* levels;
   const float* thresholds;
   const int32_t* level_codes;
+  const int32_t* choice;
   int64_t level_count;
   const float* shrink;
   float* positive;
@@ -75,6 +76,24 @@ HWY_INLINE Rounded<D> round_to_whole(D d, const ColumnPanel& panel, hn::Vec<D> x
   return {code, hn::NearestInt(code)};
 }
 
+/// Each number by the staircase of its own. @param choice  whose row of the tables
+template <class D>
+HWY_INLINE Rounded<D> round_to_chosen(D d, const ColumnPanel& panel, const int32_t* choice,
+                                      hn::Vec<D> x) {
+  const hn::Rebind<int32_t, D> d_int;
+  const auto count = static_cast<int32_t>(panel.level_count);
+  const auto table = hn::Load(d_int, choice);
+  const auto first = hn::Mul(table, hn::Set(d_int, count - 1));
+  auto level = hn::Mul(table, hn::Set(d_int, count));
+  for (int32_t k = 0; k + 1 < count; ++k) {
+    const auto threshold = hn::GatherIndex(d, panel.thresholds, hn::Add(first, hn::Set(d_int, k)));
+    const auto above = hn::Gt(x, threshold);
+    level = hn::Sub(level, hn::VecFromMask(d_int, hn::RebindMask(d_int, above)));
+  }
+  return {hn::GatherIndex(d, panel.levels, level),
+          hn::GatherIndex(d_int, panel.level_codes, level)};
+}
+
 /// As round_to_whole, with what the tile's accumulator has left. With p and m the sums of the
 /// positive and negative codes, the dot product lies between l p + h m and h p + l m.
 template <class D>
@@ -114,11 +133,14 @@ HWY_INLINE void round_column(const ColumnPanel& panel, int64_t column,
   const float* scale = panel.scale + panel.group[column] * kRows;
   const float* zero_point =
       panel.zero_point == nullptr ? nullptr : panel.zero_point + panel.group[column] * kRows;
+  const int32_t* choice =
+      panel.choice == nullptr ? nullptr : panel.choice + panel.group[column] * kRows;
   for (int64_t row = 0; row < kRows; row += kLanes) {
     const auto s = hn::Load(d, scale + row);
     const auto z = zero_point == nullptr ? hn::Zero(d) : hn::Load(d, zero_point + row);
     const auto x = hn::Add(hn::Div(hn::Load(d, current + row), s), z);
-    const auto q = panel.levels != nullptr ? round_to_levels(d, panel, x)
+    const auto q = choice != nullptr         ? round_to_chosen(d, panel, choice + row, x)
+                   : panel.levels != nullptr ? round_to_levels(d, panel, x)
                    : panel.shrink != nullptr
                        ? round_in_budget(d, panel, panel.tile[column] * kRows + row, x)
                        : round_to_whole(d, panel, x);
@@ -224,7 +246,8 @@ ColumnPanel first_panel(const RoundingColumns& state) {
           data_or_null<float>(levels),
           data_or_null<float>(thresholds),
           data_or_null<int32_t>(codes),
-          levels.defined() ? levels.size(0) : 0,
+          data_or_null<int32_t>(state.choice),
+          levels.defined() ? levels.size(-1) : 0,
           data_or_null<float>(budget.threshold),
           limited ? budget.positive.mutable_data_ptr<float>() : nullptr,
           limited ? budget.negative.mutable_data_ptr<float>() : nullptr,
@@ -250,6 +273,7 @@ void for_each_panel(const RoundingColumns& state, at::Tensor& current, const Wor
       panel.codes = panel_of(first.codes, i, columns);
       panel.scale = panel_of(first.scale, i, groups);
       panel.zero_point = panel_of(first.zero_point, i, groups);
+      panel.choice = panel_of(first.choice, i, groups);
       panel.shrink = panel_of(first.shrink, i, tiles);
       panel.positive = panel_of(first.positive, i, tiles);
       panel.negative = panel_of(first.negative, i, tiles);
@@ -287,7 +311,8 @@ at::Tensor remaining_columns(const RoundingColumns& state, const at::Tensor& fee
 void round_columns(RoundingColumns& state, const at::Tensor& feedback, at::Tensor& current,
                    int64_t begin, int64_t end) {
 #ifdef LACONIC_CUDA
-  if (cuda::knows_columns(state)) return cuda::round_columns(state, feedback, current, begin, end);
+  if (!state.choice.defined() && cuda::knows_columns(state))
+    return cuda::round_columns(state, feedback, current, begin, end);
 #endif
   if (!state.weight.is_cpu()) return composed::round_columns(state, feedback, current, begin, end);
   const float* factors = feedback.const_data_ptr<float>();

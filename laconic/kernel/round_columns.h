@@ -7,7 +7,9 @@
 namespace laconic::kernel {
 
 /// A format as a staircase over real numbers in units of the scale: x becomes levels[k], k the
-/// number of thresholds below x.
+/// number of thresholds below x. Several staircases, of which each scale has one, are the rows of
+/// [tables, n] tensors; where they are shorter the last level is repeated behind thresholds of
+/// infinity.
 struct Staircase {
   at::Tensor levels;      ///< [n] float32, rising; undefined: whole numbers from q_min to q_max
   at::Tensor thresholds;  ///< [n - 1] float32: the largest number that still falls to level k
@@ -36,6 +38,8 @@ struct RoundingColumns {
   at::Tensor group;       ///< [K] int64: the column of `scale` that a column of `weight` uses
   float q_min = 0, q_max = 0;
   Staircase staircase = {};
+  at::Tensor choice = {};  ///< [P, G, 64] int32: the row of `staircase` that a scale has;
+                           ///< undefined: there is but one
   TileBudget budget = {};  ///< of whole numbers without a zero point
 };
 

@@ -14,7 +14,13 @@ bool is_finite(const at::Tensor& x) { return std::isfinite(x.sum(at::kDouble).it
 
 }  // namespace
 
-void check_problem(const char* solver, const LayerProblem& problem) {
+bool takes_format(TakesCodes takes, const Format& format) {
+  const bool of_tables = takes != TakesCodes::kOfOneWorth;
+  if (std::holds_alternative<ChoiceFormat>(format)) return of_tables;
+  return !is_joint(format) || takes == TakesCodes::kAll;
+}
+
+void check_problem(const char* solver, const LayerProblem& problem, TakesCodes takes) {
   TORCH_CHECK_VALUE(
       problem.weight.defined() && problem.weight.dim() == 2 && problem.weight.numel() > 0, "[",
       solver, "] layer ", problem.name, ": expected a weight [out, in] with elements, got ",
@@ -26,8 +32,7 @@ void check_problem(const char* solver, const LayerProblem& problem) {
       is_finite(problem.weight), "[", solver, "] layer ", problem.name,
       ": the weight holds NaN or infinity. Mend the model, or leave this layer out with skip.");
   TORCH_CHECK_NOT_IMPLEMENTED(
-      !is_joint(problem.spec.format) || std::string_view(solver) == "nearest", "[", solver,
-      "] layer ", problem.name, ": ", solver,
+      takes_format(takes, problem.spec.format), "[", solver, "] layer ", problem.name, ": ", solver,
       " takes codes that are worth the same everywhere, unlike those of the format ",
       describe(problem.spec.format), ". Choose the solver nearest, or a table.");
   TORCH_CHECK_VALUE(!std::holds_alternative<PerToken>(problem.spec.granularity), "[", solver,

@@ -48,6 +48,14 @@ struct LayerSolution {
       {};  ///< fallbacks taken, one sentence each ("damping raised to 0.1: ...")
 };
 
+/// What a solver's codes may be worth.
+enum class TakesCodes {
+  kOfOneWorth,  ///< the same everywhere, but for scales and zero points
+  kOfTables,    ///< or what the table says that a scale chose (ChoiceFormat)
+  kAll,
+};
+bool takes_format(TakesCodes takes, const Format& format);
+
 /// A row of the table of solvers.
 struct Solver {
   const char* name;     ///< word in recipes: "nearest", "gptq"
@@ -69,6 +77,7 @@ struct Solver {
   /// @returns  one solution a layer, in their order.
   std::vector<LayerSolution> (*solve_block)(const BlockProblem& problem,
                                             const nlohmann::json& options) = nullptr;
+  TakesCodes takes = TakesCodes::kOfOneWorth;
 };
 
 std::span<const Solver> solvers();

@@ -32,16 +32,30 @@ Staircase uneven_levels(at::Device device) {
           at::tensor({15, 13, 10, 0, 2, 5, 7}, at::kInt).to(device)};
 }
 
-RoundingColumns make_state(const Layer& layer, bool has_levels, at::Device device) {
+enum class Steps { kWhole, kLevels, kChosen };
+
+/// Those of uneven_levels and twice as far apart, one for every other scale.
+void choose_levels(RoundingColumns& state, at::Device device) {
+  const Staircase one = uneven_levels(device);
+  state.staircase = {at::stack({one.levels, one.levels * 2}),
+                     at::stack({one.thresholds, one.thresholds * 2}),
+                     at::stack({one.codes, one.codes.flip(0)})};
+  state.choice = at::arange(state.scale.numel(), at::TensorOptions(at::kInt).device(device))
+                     .view_as(state.scale) %
+                 2;
+}
+
+RoundingColumns make_state(const Layer& layer, Steps steps, at::Device device) {
   RoundingColumns state;
   state.weight = to_panels(layer.weight.to(device));
   state.codes = at::zeros_like(state.weight, at::kByte);
   state.scale = to_panels(layer.scale.to(device), {}, 1.0);
-  if (!has_levels) state.zero_point = to_panels(layer.zero_point.to(device));
+  if (steps == Steps::kWhole) state.zero_point = to_panels(layer.zero_point.to(device));
   state.group =
       at::arange(kColumns, at::TensorOptions(at::kLong).device(device)).floor_divide(kGroup);
   state.q_min = -4, state.q_max = 3;
-  if (has_levels) state.staircase = uneven_levels(device);
+  if (steps == Steps::kLevels) state.staircase = uneven_levels(device);
+  if (steps == Steps::kChosen) choose_levels(state, device);
   return state;
 }
 
@@ -72,9 +86,9 @@ at::Tensor feedback_of(const Layer& layer) {
 TEST(Columns, LoopsOfTheCpuDoWhatTheOperationsSay) {
   const Layer layer = make_layer();
   const at::Tensor F = feedback_of(layer);
-  for (const bool has_levels : {false, true}) {
-    RoundingColumns fast = make_state(layer, has_levels, at::kCPU),
-                    plain = make_state(layer, has_levels, at::kCPU);
+  for (const Steps steps : {Steps::kWhole, Steps::kLevels, Steps::kChosen}) {
+    RoundingColumns fast = make_state(layer, steps, at::kCPU),
+                    plain = make_state(layer, steps, at::kCPU);
     round_all(fast, F, current_columns, round_columns);
     round_all(plain, F, composed::current_columns, composed::round_columns);
     expect_alike(fast, plain);
@@ -85,9 +99,9 @@ TEST(Columns, LoopsOfCudaDoWhatTheOperationsSay) {
   if (!at::hasCUDA()) GTEST_SKIP() << "no CUDA in this build or machine";
   const Layer layer = make_layer();
   const at::Tensor F = feedback_of(layer);
-  for (const bool has_levels : {false, true}) {
-    RoundingColumns fast = make_state(layer, has_levels, at::kCUDA),
-                    plain = make_state(layer, has_levels, at::kCPU);
+  for (const Steps steps : {Steps::kWhole, Steps::kLevels, Steps::kChosen}) {
+    RoundingColumns fast = make_state(layer, steps, at::kCUDA),
+                    plain = make_state(layer, steps, at::kCPU);
     round_all(fast, F.cuda(), current_columns, round_columns);
     round_all(plain, F, composed::current_columns, composed::round_columns);
     expect_alike(fast, plain);
@@ -120,7 +134,7 @@ TEST(Columns, ProductsOfPanelsAreThoseOfTheLoops) {
   solve_panels(fast, F);
   composed::solve_panels(plain, F);
   EXPECT_TRUE(at::allclose(plain, fast, 1e-3, 1e-3));
-  const RoundingColumns state = make_state(layer, false, at::kCPU);
+  const RoundingColumns state = make_state(layer, Steps::kWhole, at::kCPU);
   const at::Tensor part = F.narrow(0, 0, 50).narrow(1, 20, 30).contiguous(),
                    current = current_columns(state, part, 20, 50);
   EXPECT_TRUE(at::allclose(composed::current_columns(state, part, 20, 50), current, 1e-4, 1e-4));

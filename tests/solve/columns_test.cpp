@@ -56,6 +56,8 @@ std::vector<QuantSpec> every_kind() {
   asymmetric.zero_point = IntegerZeroPoint{};
   QuantSpec table = int_spec(4, PerGroup{1, 64});
   table.format = nf4();
+  const QuantSpec chosen =
+      int_spec(3, PerGroup{1, 32}).let(Format(bitmod_tables(3)), Threshold::kFullRange);
   QuantSpec ternary = int_spec(2, PerChannel{0});
   ternary.format = TernaryFormat{};
   return {int_spec(4, PerTensor{}),
@@ -67,6 +69,8 @@ std::vector<QuantSpec> every_kind() {
           mx(e4m3()),
           nvfp4(),
           table,
+          chosen,
+          chosen.let(Format(bitmod_tables(4)), PerChannel{0}),
           ternary};
 }
 
@@ -105,6 +109,24 @@ TEST(EveryColumnSolver, FindsScalesOfGroupsOnTheWay) {
                             method.solve(layer.problem, {.group_scales = GroupScales::kDuring});
     EXPECT_GT(share_of_different(before.parameters.scale, during.parameters.scale), 0.5);
     EXPECT_LT(followed_error(layer, during), 1.1 * followed_error(layer, before));
+  }
+}
+
+TEST(EveryColumnSolver, FreezesTheTableOfAGroupWhenItBegins) {
+  const QuantSpec spec =
+      int_spec(3, PerGroup{1, 32}).let(Format(bitmod_tables(3)), Threshold::kFullRange);
+  const auto layer = mismatched_layer(spec);
+  const LayerSolution nearest = nearest::solve(layer.problem, {});
+  for (const Method& method : methods()) {
+    SCOPED_TRACE(method.name);
+    const LayerSolution before = method.solve(layer.problem, {}),
+                        during =
+                            method.solve(layer.problem, {.group_scales = GroupScales::kDuring});
+    EXPECT_TRUE(at::equal(before.parameters.choice, nearest.parameters.choice));
+    EXPECT_GT(share_of_different(before.parameters.choice, during.parameters.choice), 0.1);
+    EXPECT_EQ(during.parameters.choice.scalar_type(), at::kByte);
+    for (const LayerSolution& found : {before, during})
+      EXPECT_LT(followed_error(layer, found), followed_error(layer, nearest));
   }
 }
 

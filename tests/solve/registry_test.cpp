@@ -58,7 +58,7 @@ TEST(EverySolver, TakesCodesThatNeedMoreThanAScaleOrRefusesThemInOneSentence) {
     for (const Solver& solver : solvers()) {
       SCOPED_TRACE(solver.name);
       const auto solve = [&] { return solver.solve(problem, solver.default_options()); };
-      if (std::string(solver.name) != "nearest") {
+      if (!takes_format(solver.takes, problem.spec.format)) {
         expect_error<c10::NotImplementedError>([&] { solve(); },
                                                {"layer layer", word, "Choose the solver nearest"});
         continue;
@@ -68,6 +68,10 @@ TEST(EverySolver, TakesCodesThatNeedMoreThanAScaleOrRefusesThemInOneSentence) {
       EXPECT_LT(relative_output_error(problem.weight, q, problem.hessian), 0.1);
     }
   }
+  std::vector<std::string> of_tables;
+  for (const Solver& solver : solvers())
+    if (takes_format(solver.takes, bitmod_tables(3))) of_tables.emplace_back(solver.name);
+  EXPECT_EQ(of_tables, (std::vector<std::string>{"nearest", "gptq", "gpfq", "gptaq", "qronos"}));
 }
 
 TEST(FindSolver, ListsTheKnownNames) {

@@ -56,6 +56,7 @@ void find_group_scales(Work& work, const at::Tensor& remaining, int64_t begin) {
   put(work.scales.scale, work.columns.scale, found.scale);
   if (found.zero_point.defined())
     put(work.scales.zero_point, work.columns.zero_point, found.zero_point);
+  if (found.choice.defined()) put(work.scales.choice, work.columns.choice, found.choice);
 }
 
 void round_all_columns(Work& work, const Recurrence& recurrence) {
@@ -82,6 +83,8 @@ QuantParameters grouped_parameters(const QuantParameters& like, const ScaleTable
     result.zero_point =
         table.zero_point.reshape(like.zero_point.sizes()).to(like.zero_point.scalar_type());
   }
+  if (like.choice.defined())
+    result.choice = table.choice.reshape(like.choice.sizes()).to(like.choice.scalar_type());
   return result;
 }
 
@@ -101,6 +104,10 @@ Work prepare(const Layer& layer, const Options& options, const QuantParameters& 
   if (work.scales.zero_point.defined()) {
     work.scales.zero_point = work.scales.zero_point.clone(at::MemoryFormat::Contiguous);
     columns.zero_point = kernel::to_panels(work.scales.zero_point);
+  }
+  if (work.scales.choice.defined()) {
+    work.scales.choice = work.scales.choice.clone(at::MemoryFormat::Contiguous);
+    columns.choice = kernel::to_panels(work.scales.choice).to(at::kInt);
   }
   columns.group = order.defined() ? work.scales.group.index_select(0, order) : work.scales.group;
   columns.weight = kernel::to_panels(layer.weight, order);
@@ -123,7 +130,7 @@ bool has_joint_scales(const QuantSpec& spec) {
 }
 
 void check_solvable(const char* solver, const LayerProblem& problem, const Options& options) {
-  check_problem(solver, problem);
+  check_problem(solver, problem, TakesCodes::kOfTables);
   check_hessian(solver, problem);
   check_mismatch(solver, problem);
   TORCH_CHECK_VALUE(stored_bits(problem.spec.format) <= 8, "[", solver, "] layer ", problem.name,

@@ -32,6 +32,7 @@ ReferenceColumns::ReferenceColumns(const LayerProblem& problem, const Options& o
   table_ = make_scale_table(problem.spec, parameters_, problem.weight);
   table_.scale = table_.scale.clone();
   if (table_.zero_point.defined()) table_.zero_point = table_.zero_point.clone();
+  if (table_.choice.defined()) table_.choice = table_.choice.clone();
   codes_ = at::empty(W.sizes(), W.options().dtype(at::kLong));
 }
 
@@ -69,6 +70,8 @@ void ReferenceColumns::find_scales(int64_t j) {
   table_.scale.narrow(1, group, columns.scale.size(1)).copy_(columns.scale);
   if (found.zero_point.defined())
     table_.zero_point.narrow(1, group, columns.scale.size(1)).copy_(columns.zero_point);
+  if (found.choice.defined())
+    table_.choice.narrow(1, group, columns.scale.size(1)).copy_(columns.choice);
 }
 
 at::Tensor ReferenceColumns::rounded() const {
@@ -98,6 +101,7 @@ at::Tensor ReferenceColumns::round(const at::Tensor& w, int64_t j) {
     spec.zero_point = problem_.spec.zero_point;
     parameters.zero_point = column(table_.zero_point);
   }
+  if (table_.choice.defined()) parameters.choice = column(table_.choice).to(at::kByte);
   const at::Tensor codes = quantize_codes(spec, w.unsqueeze(1), parameters);
   codes_.select(1, j).copy_(codes.select(1, 0));
   return dequantize(spec, codes, parameters).select(1, 0);
@@ -115,6 +119,9 @@ LayerSolution ReferenceColumns::solution(std::vector<std::string> notes) {
   solution.parameters.scale = table_.scale.view(solution.parameters.scale.sizes());
   if (table_.zero_point.defined())
     solution.parameters.zero_point = table_.zero_point.view(solution.parameters.zero_point.sizes());
+  if (table_.choice.defined())
+    solution.parameters.choice =
+        table_.choice.to(at::kByte).view(solution.parameters.choice.sizes());
   return solution;
 }
 

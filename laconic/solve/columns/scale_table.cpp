@@ -50,10 +50,11 @@ int64_t input_group_size(const QuantSpec& spec) {
 
 ScaleTable make_scale_table(const QuantSpec& spec, const QuantParameters& parameters,
                             const at::Tensor& weight) {
-  ScaleTable table{table_of(spec, parameters.scale, weight), {}, {}};
+  ScaleTable table{table_of(spec, parameters.scale, weight), {}, {}, {}};
   if (parameters.zero_point.defined()) {
     table.zero_point = table_of(spec, parameters.zero_point, weight).expand_as(table.scale);
   }
+  if (parameters.choice.defined()) table.choice = table_of(spec, parameters.choice, weight);
   const int64_t columns = weight.size(1), size = input_group_size(spec);
   const auto options = weight.options().dtype(at::kLong);
   if (size > 0) {

@@ -11,6 +11,7 @@ namespace laconic::columns {
 struct ScaleTable {
   at::Tensor scale;       ///< [out, groups] float32
   at::Tensor zero_point;  ///< [out, groups] float32, or undefined
+  at::Tensor choice;      ///< [out, groups] float32, or undefined: as QuantParameters has it
   at::Tensor group;       ///< [in] int64
 };
 

@@ -29,6 +29,7 @@ inline constexpr Solver kSolver{.name = "gptaq",
                                 .solve = solve_json,
                                 .check_options = check_options,
                                 .default_options = default_options,
-                                .needs_mismatch = true};
+                                .needs_mismatch = true,
+                                .takes = TakesCodes::kOfTables};
 
 }  // namespace laconic::gptaq

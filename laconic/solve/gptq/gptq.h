@@ -24,12 +24,13 @@ LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& opti
 void check_options(const nlohmann::json& options);
 nlohmann::json default_options();
 
-inline constexpr Solver kSolver{"gptq",
-                                "Hessian-guided rounding with error feedback",
-                                "arXiv:2210.17323",
-                                true,
-                                solve_json,
-                                check_options,
-                                default_options};
+inline constexpr Solver kSolver{.name = "gptq",
+                                .summary = "Hessian-guided rounding with error feedback",
+                                .paper = "arXiv:2210.17323",
+                                .needs_hessian = true,
+                                .solve = solve_json,
+                                .check_options = check_options,
+                                .default_options = default_options,
+                                .takes = TakesCodes::kOfTables};
 
 }  // namespace laconic::gptq

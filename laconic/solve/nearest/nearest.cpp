@@ -7,7 +7,7 @@ namespace laconic::nearest {
 
 LayerSolution solve(const LayerProblem& problem, const nlohmann::json& options) {
   check_options(options);
-  check_problem("nearest", problem);
+  check_problem("nearest", problem, TakesCodes::kAll);
   const QuantParameters parameters = problem_parameters(problem, problem.weight);
   return {.codes = quantize_codes(problem.spec, problem.weight, parameters),
           .parameters = parameters};

@@ -11,12 +11,14 @@ LayerSolution solve(const LayerProblem& problem, const nlohmann::json& options);
 void check_options(const nlohmann::json& options);
 nlohmann::json default_options();
 
-inline constexpr Solver kSolver{"nearest",
-                                "scales by the statistic, every weight to its nearest code",
-                                "",
-                                false,
-                                solve,
-                                check_options,
-                                default_options};
+inline constexpr Solver kSolver{
+    .name = "nearest",
+    .summary = "scales by the statistic, every weight to its nearest code",
+    .paper = "",
+    .needs_hessian = false,
+    .solve = solve,
+    .check_options = check_options,
+    .default_options = default_options,
+    .takes = TakesCodes::kAll};
 
 }  // namespace laconic::nearest
