@@ -159,11 +159,11 @@ void check_weight(const YAML::Node& node, const QuantSpec& spec, const MappingRe
   }
 }
 
-// Our other solvers give each code one worth; a program's own may do as it likes.
+// A program's own solver may do as it likes.
 void check_solver_takes(const YAML::Node& node, const LayerRule& rule, const Parts& parts,
                         const MappingReader& reader) {
-  if (!is_joint(rule.weight->format) || rule.solver == "nearest") return;
   if (find_row(parts.solvers, rule.solver) != nullptr) return;
+  if (takes_format(find_solver(rule.solver).takes, rule.weight->format)) return;
   reader.fail(node, "solver: " + rule.solver +
                         " takes codes that are worth the same everywhere, unlike those of the "
                         "format " +

@@ -197,8 +197,10 @@ TEST(RecipeFault, WhatIsMissingOrContradictsIsNamed) {
   expect_fault("rules: [{layers: blocks}]\n", {"r.yaml:1:9: ", "weight", "skip"});
   expect_fault("rules: [{skip: true, weight: {bits: 4}}]\n", {"r.yaml:1:9: ", "skip"});
   expect_fault("rules: [{weight: {bits: 4, granularity: token}}]\n", {"r.yaml:1:18: ", "token"});
-  expect_fault("rules: [{weight: {format: bitmod3}, solver: gptq}]\n",
-               {"r.yaml:1:45: ", "gptq", "format bitmod3", "nearest"});
+  expect_fault("rules: [{weight: {format: bitmod3}, solver: adaround}]\n",
+               {"r.yaml:1:45: ", "adaround", "format bitmod3", "nearest"});
+  expect_fault("rules: [{weight: {format: two_binary}, solver: gptq}]\n",
+               {"r.yaml:1:48: ", "gptq", "format two_binary", "nearest"});
   expect_fault("rules: [{weight: {format: two_binary}, solver: autoround}]\n",
                {"r.yaml:1:48: ", "autoround", "format two_binary", "nearest"});
   expect_fault(
