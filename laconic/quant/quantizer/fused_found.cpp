@@ -88,12 +88,9 @@ kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec, c
           std::holds_alternative<Clipped>(quantizer.gradient)};
 }
 
-/// The call that quantizes `x`, and what becomes of its scales.
-std::optional<FusedCall> call_of(const QuantSpec& spec, const at::Tensor& x, FusedAnswer& answer) {
-  auto call = fused_call(spec, x);
-  if (call && call->quantizes_scales)
-    call->codes = coded_scales(*call, spec, readable(x), answer.later());
-  return call;
+/// What becomes of the scales of the call, which quantizes `x`, readable.
+void find_codes(FusedCall& call, const QuantSpec& spec, const at::Tensor& x, FusedAnswer& answer) {
+  if (call.quantizes_scales) call.codes = coded_scales(call, spec, x, answer.later());
 }
 
 /// Scales of the rule, as the quantizer of the spec's restriction gives them.
@@ -142,10 +139,11 @@ bool value_found(const FusedCall& call, const QuantSpec& spec, const at::Tensor&
 }  // namespace
 
 bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value) {
-  FusedAnswer answer(spec);
-  const auto call = call_of(spec, x, answer);
+  auto call = fused_call(spec, x);
   if (!call || needs_gradient(x)) return false;
   const at::Tensor real = readable(x);
+  FusedAnswer answer(spec);
+  find_codes(*call, spec, real, answer);
   const bool is_same = real.scalar_type() == value.scalar_type();
   const at::Tensor room = is_same ? value : kernel::fresh_like(real);
   if (!value_found(*call, spec, real, room, x.sizes(), answer)) return false;
@@ -154,40 +152,42 @@ bool fused_quantize_into(const QuantSpec& spec, const at::Tensor& x, const at::T
 }
 
 std::optional<at::Tensor> fused_dynamic(const QuantSpec& spec, const at::Tensor& x) {
-  FusedAnswer answer(spec);
-  const auto call = call_of(spec, x, answer);
-  if (!call) return std::nullopt;
+  auto call = fused_call(spec, x);
+  if (!call || (needs_gradient(x) && !has_fused_gradient(call->runs))) return std::nullopt;
   const at::Tensor real = readable(x), value = kernel::fresh_like(real);
+  FusedAnswer answer(spec);
+  find_codes(*call, spec, real, answer);
   if (!needs_gradient(x)) {
     if (!value_found(*call, spec, real, value, x.sizes(), answer)) return std::nullopt;
     return value.to(x.scalar_type());
   }
-  if (!has_fused_gradient(call->runs)) return std::nullopt;
   const auto parameters = found(*call, spec, real, value, x.sizes(), answer);
   if (!parameters) return std::nullopt;
   return with_dynamic_gradient(spec, *call, x, {value.to(x.scalar_type()), *parameters});
 }
 
 std::optional<FusedResult> fused_quantize(const QuantSpec& spec, const at::Tensor& x) {
-  FusedAnswer answer(spec);
-  const auto call = call_of(spec, x, answer);
+  auto call = fused_call(spec, x);
   if (!call || needs_gradient(x)) return std::nullopt;
   const at::Tensor real = readable(x), value = kernel::fresh_like(real);
+  FusedAnswer answer(spec);
+  find_codes(*call, spec, real, answer);
   const auto parameters = found(*call, spec, real, value, x.sizes(), answer);
   if (!parameters) return std::nullopt;
   return FusedResult{value.to(x.scalar_type()), *parameters};
 }
 
 std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Tensor& scale) {
-  FusedAnswer answer(quantizer);
-  const auto call = call_of(quantizer, scale, answer);
+  auto call = fused_call(quantizer, scale);
   if (!call || scale.scalar_type() != ScalarType::Float ||
       !std::holds_alternative<NoZeroPoint>(quantizer.zero_point) ||
       (needs_gradient(scale) && !has_fused_gradient(call->runs)))
     return std::nullopt;
+  const at::Tensor real = readable(scale), value = kernel::fresh_like(real);
+  FusedAnswer answer(quantizer);
+  find_codes(*call, quantizer, real, answer);
   FusedCall of_scales = *call;
   of_scales.grid = above_zero(call->grid);
-  const at::Tensor real = readable(scale), value = kernel::fresh_like(real);
   const auto parameters = found(of_scales, quantizer, real, value, scale.sizes(), answer);
   if (!parameters) return std::nullopt;
   // That none becomes 0 is no part of the gradient.
@@ -197,10 +197,12 @@ std::optional<at::Tensor> fused_scales(const QuantSpec& quantizer, const at::Ten
 }
 
 std::optional<QuantParameters> fused_parameters(const QuantSpec& spec, const at::Tensor& x) {
-  FusedAnswer answer(spec);
-  const auto call = call_of(spec, x, answer);
+  auto call = fused_call(spec, x);
   if (!call || needs_gradient(x)) return std::nullopt;
-  return found(*call, spec, readable(x), {}, x.sizes(), answer);
+  const at::Tensor real = readable(x);
+  FusedAnswer answer(spec);
+  find_codes(*call, spec, real, answer);
+  return found(*call, spec, real, {}, x.sizes(), answer);
 }
 
 }  // namespace laconic
