@@ -91,32 +91,36 @@ constexpr const char* kWhatHelps =
     "Allow that much, or choose shorter windows (calibration.length), a solver that needs no "
     "Hessian (nearest), or leave the layer out (skip: true).";
 
-/// "its block needs 1 MiB of weights ...": what the number is made of.
-std::string parts_of(const SegmentNeeds& needs) {
-  return ", weights of its block " + readable_bytes(static_cast<uint64_t>(needs.weights)) +
-         ", its Hessian and solver " + readable_bytes(static_cast<uint64_t>(needs.solving)) + "), ";
+/// A limit of one memory that is too little.
+struct Shortage {
+  const char* option;
+  uint64_t limit, needed;
+  const char* holder;  ///< of `held` bytes that no plan changes
+  uint64_t held;
+  const char* elsewhere;  ///< where what waits is by then
+};
+
+void refuse(const Shortage& shortage, const SegmentNeeds& needs) {
+  TORCH_CHECK_VALUE(
+      false, "[engine] ", shortage.option, " ", readable_bytes(shortage.limit),
+      " is too little: layer ", needs.largest, " needs up to ", readable_bytes(shortage.needed),
+      " (", shortage.needed, " bytes; ", shortage.holder, " ", readable_bytes(shortage.held),
+      ", weights of its block ", readable_bytes(static_cast<uint64_t>(needs.weights)),
+      ", its Hessian and solver ", readable_bytes(static_cast<uint64_t>(needs.solving)),
+      "), one window at a time, activations and Hessians that wait ", shortage.elsewhere, ". ",
+      kWhatHelps);
 }
 
 void Planner::refuse_main_memory(uint64_t limit) const {
-  const uint64_t needed = in_main_memory(1, {});
-  const SegmentNeeds& needs = largest(main_);
-  TORCH_CHECK_VALUE(false, "[engine] --host-memory ", readable_bytes(limit),
-                    " is too little: layer ", needs.largest, " needs up to ",
-                    readable_bytes(needed), " (", needed, " bytes; the program itself ",
-                    readable_bytes(resident_ + static_cast<uint64_t>(kProgram)), parts_of(needs),
-                    "one window at a time, activations and Hessians that wait on disk. ",
-                    kWhatHelps);
+  refuse({"--host-memory", limit, in_main_memory(1, {}), "the program itself",
+          resident_ + static_cast<uint64_t>(kProgram), "on disk"},
+         largest(main_));
 }
 
 void Planner::refuse_device(uint64_t limit) const {
-  const uint64_t needed = on_device(1, {});
-  const SegmentNeeds& needs = largest(device_);
-  TORCH_CHECK_VALUE(false, "[engine] --device-memory ", readable_bytes(limit),
-                    " is too little: layer ", needs.largest, " needs up to ",
-                    readable_bytes(needed), " (", needed, " bytes; the device's libraries ",
-                    readable_bytes(static_cast<uint64_t>(kDeviceProgram)), parts_of(needs),
-                    "one window at a time, activations and Hessians that wait in main memory. ",
-                    kWhatHelps);
+  refuse({"--device-memory", limit, on_device(1, {}), "the device's libraries",
+          static_cast<uint64_t>(kDeviceProgram), "in main memory"},
+         largest(device_));
 }
 
 bool is_within(uint64_t bytes, uint64_t limit) { return limit == 0 || bytes <= limit; }
