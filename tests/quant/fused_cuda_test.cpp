@@ -67,14 +67,14 @@ TEST(QuantizersOnCuda, GiveTheBitsOfTheCpu) {
   }
 }
 
-// Not so averages of all elements (4 units) and the half-quadratic search, whose rounds build on
-// one another: sums have another order there.
 TEST(QuantizersOnCuda, FindOtherScalesWithinTwoUnitsInTheLastPlace) {
   LACONIC_NEEDS_CUDA();
   const at::Tensor x = weights(at::kFloat), there = x.cuda();
   for (const Statistic& statistic :
-       std::vector<Statistic>{AbsMaxAverage{}, Mse{.grid_points = 20}, AbsMaxL2{}}) {
-    const bool is_of_all = !std::holds_alternative<Mse>(statistic);
+       std::vector<Statistic>{AbsMaxAverage{}, AbsMaxL2{}, Mse{.grid_points = 20}, AbsAverage{},
+                              MeanSigma{.sigma = 3}, L1Norm{}, L2Norm{}, HalfQuadratic{}}) {
+    const bool is_of_all = std::holds_alternative<AbsMaxAverage>(statistic) ||
+                           std::holds_alternative<AbsMaxL2>(statistic);
     const Granularity granularity = is_of_all ? Granularity(PerTensor{}) : PerChannel{.axis = 0};
     const QuantSpec spec = QuantSpec{}.let(IntFormat{.bit_width = 4}, granularity, statistic);
     SCOPED_TRACE(to_string(spec));

@@ -65,14 +65,22 @@ void write_input_gradients_on(const at::Tensor& x, const BackwardJob& job) {
   C10_CUDA_CHECK(input_gradients(job, c10::cuda::getCurrentCUDAStream()));
 }
 
-void write_found_gradients_on(const at::Tensor& x, BackwardJob job) {
-  const c10::cuda::CUDAGuard guard(x.device());
-  const auto stream = c10::cuda::getCurrentCUDAStream();
-  job.of_magnitude = true;
-  if (fits_one_look(job)) {
-    C10_CUDA_CHECK(found_gradients(job, stream));
-    return;
-  }
+namespace {
+
+/// The gradient of the one scale of all scales hangs on all of them: a pass, a sum, and a pass over
+/// what the largest ones get for it.
+void write_coded_gradients(const at::Tensor& x, const BackwardJob& job, cudaStream_t stream) {
+  const int64_t count = blocks_of_one_look(job);
+  const at::Tensor room = room_for<CodedScaleSums>(count + 1, x);
+  CodePass pass{parts_of<CodedScaleSums>(room), nullptr};
+  auto* all = pass.blocks + count;
+  C10_CUDA_CHECK(coded_gradients(job, pass, stream));
+  C10_CUDA_CHECK(sum_coded(pass.blocks, count, all, stream));
+  pass.all = all;
+  C10_CUDA_CHECK(coded_gradients(job, pass, stream));
+}
+
+void write_in_two_looks(const at::Tensor& x, BackwardJob job, cudaStream_t stream) {
   const at::Tensor room = room_for<FoundSums>(job.runs.pieces(), x),
                    high = floats(job.runs.scales(), x), share = floats(job.runs.scales(), x);
   C10_CUDA_CHECK(found_shares(job, parts_of<FoundSums>(room), high.mutable_data_ptr<float>(),
@@ -80,6 +88,16 @@ void write_found_gradients_on(const at::Tensor& x, BackwardJob job) {
   job.high = high.const_data_ptr<float>();
   job.high_share = share.const_data_ptr<float>();
   C10_CUDA_CHECK(input_gradients(job, stream));
+}
+
+}  // namespace
+
+void write_found_gradients_on(const at::Tensor& x, const BackwardJob& job) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const auto stream = c10::cuda::getCurrentCUDAStream();
+  if (job.codes.scale != nullptr) return write_coded_gradients(x, job, stream);
+  if (!fits_one_look(job)) return write_in_two_looks(x, job, stream);
+  C10_CUDA_CHECK(found_gradients(job, stream));
 }
 
 }  // namespace laconic::kernel::cuda

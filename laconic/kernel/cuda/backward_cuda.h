@@ -14,6 +14,6 @@ RunExtremesOf find_extremes_on(const at::Tensor& x, const FusedJob& job);
 NumberGradients gradients_of_numbers_on(const at::Tensor& x, const BackwardJob& job);
 void write_input_gradients_on(const at::Tensor& x, const BackwardJob& job);
 /// By the job's rule.
-void write_found_gradients_on(const at::Tensor& x, BackwardJob job);
+void write_found_gradients_on(const at::Tensor& x, const BackwardJob& job);
 
 }  // namespace laconic::kernel::cuda

@@ -31,6 +31,19 @@ cudaError_t write_extremes(const RangeKeys* keys, int64_t scales, float* low, fl
 bool fits_one_look(const BackwardJob& job);
 cudaError_t found_gradients(const BackwardJob& job, cudaStream_t stream);
 
+/// Where the scales were coded: what the blocks of threads found of them, [blocks_of_one_look], and
+/// their sum once it is known.
+struct CodePass {
+  CodedScaleSums* blocks = nullptr;
+  const CodedScaleSums* all = nullptr;  ///< nullptr: the blocks' sums are written
+};
+int64_t blocks_of_one_look(const BackwardJob& job);
+/// As found_gradients. The second pass, when `all` is known, touches only the blocks with the
+/// largest scales.
+cudaError_t coded_gradients(const BackwardJob& job, const CodePass& pass, cudaStream_t stream);
+cudaError_t sum_coded(const CodedScaleSums* blocks, int64_t count, CodedScaleSums* all,
+                      cudaStream_t stream);
+
 /// Sums of the pieces, then by the job's rule the largest magnitude of each scale and the share of
 /// an element that has it: [scales] each.
 cudaError_t found_shares(const BackwardJob& job, FoundSums* pieces, float* high, float* share,

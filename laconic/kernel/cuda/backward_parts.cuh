@@ -75,6 +75,17 @@ __device__ __forceinline__ GradientSums shared_sums(GradientSums sums, int lanes
   return sums;
 }
 
+__device__ __forceinline__ CodedScaleSums shared_sums(CodedScaleSums sums, int lanes) {
+  for (int step = lanes / 2; step > 0; step /= 2) {
+    CodedScaleSums other;
+    other.scale = __shfl_xor_sync(kAllLanes, sums.scale, step);
+    other.largest = __shfl_xor_sync(kAllLanes, sums.largest, step);
+    other.count = __shfl_xor_sync(kAllLanes, sums.count, step);
+    sums.add(other);
+  }
+  return sums;
+}
+
 /// Those of a block, in all of its threads. May be called once in a kernel.
 template <class Part>
 __device__ __forceinline__ Part sums_of_block(Part sums) {

@@ -106,6 +106,7 @@ struct BoundedOpsOf<__nv_bfloat16> {
 
 #define LACONIC_MATH __device__ __forceinline__
 #include "laconic/kernel/fused/element_math-inl.h"
+#include "laconic/kernel/fused/range_gradient-inl.h"
 #undef LACONIC_MATH
 
 /// The same scale for other operations on scalars.

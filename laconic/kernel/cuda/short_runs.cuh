@@ -20,7 +20,7 @@ struct ShortRuns {
 inline ShortRuns short_runs(bool is_in_packs, int64_t packs) {
   if (!is_in_packs || packs > 2 * kWarp || (packs & (packs - 1)) != 0) return {};
   // Two, so that what a run needs once is done by half as many threads.
-  ShortRuns runs{0, packs >= 2 ? 2 : 1};
+  ShortRuns runs{0, packs >= 4 ? 2 : 1};
   while ((int64_t{runs.packs} << runs.shift) < packs) ++runs.shift;
   return runs;
 }

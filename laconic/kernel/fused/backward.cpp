@@ -11,6 +11,7 @@
 #include "laconic/kernel/fused/loops.h"
 #ifdef LACONIC_CUDA
 #include "laconic/kernel/cuda/backward_cuda.h"
+#include "laconic/kernel/cuda/backward_loops.h"
 #endif
 
 namespace laconic::kernel {
@@ -166,14 +167,23 @@ void write_found_by_runs(BackwardJob job) {
 
 }  // namespace
 
-bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule,
-                          const CodedScales& codes) {
+bool knows_found_gradient([[maybe_unused]] const at::Tensor& x, const ScaleRuns& runs,
+                          const RangeRule& rule, const CodedScales& codes) {
   if (runs.length % runs.group != 0) return false;
   const bool of_magnitude =
       rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone;
-  if (!x.is_cpu()) return of_magnitude && !codes.scale.defined();
-  return (of_magnitude || rule.statistic != RangeStatistic::kAbsMax) && runs.period == runs.rows &&
-         runs.group <= ScaleRuns::kPiece;
+  const bool is_coded = codes.scale.defined();
+  if (!of_magnitude && (rule.statistic == RangeStatistic::kAbsMax || is_coded)) return false;
+#ifdef LACONIC_CUDA
+  if (x.is_cuda()) {
+    BackwardJob job;
+    job.x = x.const_data_ptr();
+    job.type = type_of(x);
+    job.runs = runs;
+    return (of_magnitude && !is_coded) || cuda::fits_one_look(job);
+  }
+#endif
+  return runs.period == runs.rows && runs.group <= ScaleRuns::kPiece;
 }
 
 at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule,
@@ -185,7 +195,13 @@ at::Tensor gradient_of_found(const QuantizedRuns& what, const RangeRule& rule,
   const at::Tensor result = fresh_like(what.x);
   job.input_gradient = result.mutable_data_ptr();
 #ifdef LACONIC_CUDA
-  if (what.x.is_cuda()) return cuda::write_found_gradients_on(what.x, job), result;
+  if (what.x.is_cuda()) {
+    // A view may begin anywhere; x has been looked at.
+    const bool is_aligned = reinterpret_cast<uintptr_t>(job.gradient) % 16 == 0;
+    const at::Tensor gradient = is_aligned ? what.gradient : what.gradient.clone();
+    job.gradient = gradient.const_data_ptr();
+    return cuda::write_found_gradients_on(what.x, job), result;
+  }
 #endif
   write_found_by_runs(job);
   return result;

@@ -83,8 +83,9 @@ NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtreme
 at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& extremes,
                              const at::Tensor& low_share, const at::Tensor& high_share);
 
-/// Whether `gradient_of_found` knows it. On the CPU: runs of numbers of their own that fit the
-/// cache. On CUDA: scales found of magnitudes, no zero points, no codes of scales.
+/// Whether `gradient_of_found` knows it: runs of numbers of their own that fit the cache, on CUDA
+/// the registers of a block of threads. And on CUDA all scales found of magnitudes that are not
+/// coded.
 /// @param codes  undefined scale: none
 bool knows_found_gradient(const at::Tensor& x, const ScaleRuns& runs, const RangeRule& rule,
                           const CodedScales& codes = {});

@@ -240,12 +240,22 @@ HalfQuadraticSteps fused_rounds(kernel::HalfQuadraticSearch& search, const Quant
   return {found.errors, statistic_of_median(statistic_scale(spec), problem, found.medians)};
 }
 
+// Rounds build on one another, so that a last place makes another scale in the end: they are done
+// where all others are, and faster than by operations on a device.
+SearchProblem on_cpu(SearchProblem problem) {
+  for (at::Tensor* part : {&problem.rows, &problem.importance, &problem.minimum})
+    if (part->defined()) *part = part->detach().cpu();
+  return problem;
+}
+
 }  // namespace
 
 at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spec,
                                  const SearchProblem& given) {
   constexpr int64_t kTogether = 64;  // rounds
   const at::NoGradGuard no_gradient;
+  if (!given.rows.is_cpu())
+    return search_half_quadratic(kind, spec, on_cpu(given)).to(given.rows.device());
   SearchProblem problem = given;
   problem.rows = given.rows.detach().contiguous();
   at::Tensor statistic = at_least(row_statistic(whole_range(spec), problem.rows, problem.rows),
@@ -271,6 +281,9 @@ at::Tensor search_half_quadratic(const HalfQuadratic& kind, const QuantSpec& spe
 at::Tensor search_minimum_half_quadratic(const HalfQuadraticMinimum& kind, const QuantSpec& spec,
                                          const SearchProblem& problem, const at::Tensor& scale) {
   const at::NoGradGuard no_gradient;
+  if (!scale.is_cpu())
+    return search_minimum_half_quadratic(kind, spec, on_cpu(problem), scale.cpu())
+        .to(scale.device());
   const auto s = scale.unsqueeze(1);
   at::Tensor minimum = problem.minimum, best = minimum;
   double best_loss = std::numeric_limits<double>::infinity(), beta = kind.beta;

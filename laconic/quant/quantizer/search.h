@@ -23,7 +23,8 @@ at::Tensor search_mse(const Mse& mse, const QuantSpec& spec, const SearchProblem
 at::Tensor search_minimum(const MseMinimum& mse, const QuantSpec& spec,
                           const SearchProblem& problem, const at::Tensor& scale);
 
-/// Half-quadratic search of the minimum of each row, the scale being fixed: [scales].
+/// Half-quadratic search of the minimum of each row, the scale being fixed: [scales]. This and the
+/// next are done on the CPU, wherever the rows lie: the same scales on all devices.
 at::Tensor search_minimum_half_quadratic(const HalfQuadraticMinimum& kind, const QuantSpec& spec,
                                          const SearchProblem& problem, const at::Tensor& scale);
 

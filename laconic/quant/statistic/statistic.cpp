@@ -53,8 +53,13 @@ at::Tensor value(const PercentileInterval& kind, const at::Tensor& rows, const a
   return (kth_at(rows, kind.high).clamp_min(0) - low.clamp_max(0)).abs();
 }
 
+// Sums in double, so that the order in which a device adds is not seen.
+at::Tensor mean_of(const at::Tensor& x, int64_t axis) {
+  return at::mean(x, axis, /*keepdim=*/false, at::kDouble).to(x.scalar_type());
+}
+
 at::Tensor value(const AbsAverage&, const at::Tensor& rows, const at::Tensor&) {
-  return rows.abs().mean(1);
+  return mean_of(rows.abs(), 1);
 }
 
 at::Tensor channel_maxima(std::string_view part, int64_t axis, const at::Tensor& rows,
@@ -68,13 +73,14 @@ at::Tensor channel_maxima(std::string_view part, int64_t axis, const at::Tensor&
 }
 
 at::Tensor value(const AbsMaxAverage& kind, const at::Tensor& rows, const at::Tensor& x) {
-  return channel_maxima("AbsMaxAverage", kind.axis, rows, x).mean().reshape({1});
+  const auto maxima = channel_maxima("AbsMaxAverage", kind.axis, rows, x);
+  return mean_of(maxima, 0).reshape({1});
 }
 
 at::Tensor value(const AbsMaxL2& kind, const at::Tensor& rows, const at::Tensor& x) {
   const auto maxima = channel_maxima("AbsMaxL2", kind.axis, rows, x);
   const auto root = std::sqrt(static_cast<double>(maxima.numel()));
-  return (maxima.norm() / root).reshape({1});
+  return (maxima.to(at::kDouble).norm().to(maxima.scalar_type()) / root).reshape({1});
 }
 
 at::Tensor value(const MeanSigma& kind, const at::Tensor& rows, const at::Tensor&) {
@@ -124,9 +130,10 @@ at::Tensor row_statistic(const Statistic& statistic, const at::Tensor& rows, con
 }
 
 at::Tensor mean_sigma(const at::Tensor& rows, const at::Tensor& sigma) {
-  const auto size = rows.abs(), mean = size.mean(1);
+  const auto size = rows.abs(), mean = mean_of(size, 1);
   if (rows.size(1) == 1) return mean + sigma * 1e-4;  // the variance of one element is none
-  return mean + sigma * (size.var(1, /*unbiased=*/true) + 1e-8).sqrt();
+  const auto variance = size.to(at::kDouble).var(1, /*unbiased=*/true).to(size.scalar_type());
+  return mean + sigma * (variance + 1e-8).sqrt();
 }
 
 at::Tensor row_minimum(const Statistic& statistic, const at::Tensor& rows) {
