@@ -1,12 +1,14 @@
 #include "laconic/solve/descent/quadratic.h"
 
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "laconic/base/text.h"
+#include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/solve/problem.h"
 
 namespace laconic::descent {
@@ -94,7 +96,13 @@ at::Tensor Quadratic::improve_column(int64_t column, const at::Tensor& gradient)
 
 int64_t Quadratic::improve_codes() {
   gradient_ = error_.matmul(hessian_);
-  int64_t changed = 0;
+  at::Tensor changed = at::zeros({}, weight_.options().dtype(at::kLong));
+  // A device is asked once whether all numbers were finite and how many changed, not a column each.
+  with_deferred_checks([&] { improve_columns(changed); });
+  return changed.item<int64_t>();
+}
+
+void Quadratic::improve_columns(at::Tensor& changed) {
   const int64_t columns = weight_.size(1);
   for (int64_t begin = 0; begin < columns; begin += kBlock) {
     const int64_t width = std::min(kBlock, columns - begin), end = begin + width;
@@ -102,17 +110,16 @@ int64_t Quadratic::improve_codes() {
     auto own = gradient_.narrow(1, begin, width);
     for (int64_t j = 0; j < width; ++j) {
       const auto change = improve_column(begin + j, own.narrow(1, j, 1));
-      const auto count = change.ne(0).sum().item<int64_t>();
-      if (count > 0)
-        own.sub_(change.matmul(hessian_.narrow(0, begin + j, 1).narrow(1, begin, width)));
-      changed += count;
+      const auto count = change.ne(0).sum();
+      changed.add_(count);
+      if (count.is_cpu() && count.item<int64_t>() == 0) continue;
+      own.sub_(change.matmul(hessian_.narrow(0, begin + j, 1).narrow(1, begin, width)));
     }
     if (end < columns)
       gradient_.narrow(1, end, columns - end)
           .add_((error_.narrow(1, begin, width) - before)
                     .matmul(hessian_.narrow(0, begin, width).narrow(1, end, columns - end)));
   }
-  return changed;
 }
 
 void Quadratic::settle_codes(int64_t passes) {

@@ -27,6 +27,8 @@ class Quadratic {
  private:
   at::Tensor errors_of(const LayerSolution& solution) const;
   at::Tensor values_of(const LayerSolution& solution) const;
+  /// @param changed  0-dim int64: grows by how many codes changed
+  void improve_columns(at::Tensor& changed);
   /// @returns by how much each row's value changed, [out, 1].
   at::Tensor improve_column(int64_t column, const at::Tensor& gradient);
   void improve_group(int64_t group, int64_t begin, int64_t width);
