@@ -54,6 +54,47 @@ __global__ void __launch_bounds__(kThreads)
                value + (place.first + (k << shift)) * Pack<T>::kCount);
 }
 
+/// The numbers of a scale that another lane of the warp has.
+__device__ __forceinline__ RunScale<ScalarOps> run_of_lane(const RunScale<ScalarOps>& run,
+                                                           int lane) {
+  const auto from = [&](auto x) { return __shfl_sync(kAllLanes, x, lane); };
+  return {from(run.scale),
+          from(run.zero_point),
+          {from(run.divisor.scale), from(run.divisor.inverse),
+           from(static_cast<int>(run.divisor.is_exact)) != 0}};
+}
+
+/// Runs of two packs, two of them for two neighbouring threads: each has a pack of both, so that
+/// they read 32 bytes side by side, and finds the numbers of one.
+template <typename T, GridKind kGrid, bool kZero, bool kMagnitude>
+__global__ void __launch_bounds__(kThreads)
+    paired_found_runs(const FusedJob job, int64_t packs, int* not_finite) {
+  const int64_t thread = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int side = threadIdx.x & 1;
+  const int64_t first = 2 * (thread - side) + side;
+  const auto* x = static_cast<const T*>(job.x);
+  Words<T> held[2] = {};
+  RangeKeys keys[2];
+#pragma unroll
+  for (int k = 0; k < 2; ++k)
+    if (first + 2 * k < packs) held[k] = load_words(x + (first + 2 * k) * Pack<T>::kCount);
+#pragma unroll
+  for (int k = 0; k < 2; ++k) keys[k] = shared_keys<kMagnitude>(keys_of<kMagnitude>(held[k]), 2);
+  const RangeKeys own = side == 0 ? keys[0] : keys[1];
+  const Numbers numbers = numbers_of(own, job, not_finite);
+  if (2 * thread < packs) keep_numbers(job, thread, numbers);
+  if (job.value == nullptr) return;
+  const auto of_own = found_scale<kMagnitude>(numbers, own);
+  auto* value = static_cast<T*>(job.value);
+#pragma unroll
+  for (int k = 0; k < 2; ++k) {
+    const auto run = run_of_lane(of_own, (threadIdx.x % kWarp - side) + k);
+    if (first + 2 * k < packs)
+      store_pack(quantized<true, kGrid, kZero>(unpacked(held[k]), run, job.grid),
+                 value + (first + 2 * k) * Pack<T>::kCount);
+  }
+}
+
 /// A block a run, whose packs wait in registers.
 template <typename T, GridKind kGrid, bool kZero, bool kMagnitude, int kPacks>
 __global__ void __launch_bounds__(kThreads) long_found_runs(const FusedJob job, int* not_finite) {
@@ -90,7 +131,10 @@ template <typename T, GridKind kGrid, bool kZero, bool kMagnitude>
 void launch_short(const FusedJob& job, ShortRuns runs, int* not_finite, cudaStream_t stream) {
   const int64_t packs = all_packs(job);
   const unsigned count = blocks(packs / runs.packs, kThreads);
-  if (runs.packs == 1)
+  if (runs.packs == 1 && runs.shift == 1)
+    paired_found_runs<T, kGrid, kZero, kMagnitude>
+        <<<blocks(packs / 2, kThreads), kThreads, 0, stream>>>(job, packs, not_finite);
+  else if (runs.packs == 1)
     short_found_runs<T, kGrid, kZero, kMagnitude, 1>
         <<<count, kThreads, 0, stream>>>(job, packs, runs.shift, not_finite);
   else

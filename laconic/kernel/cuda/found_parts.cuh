@@ -38,8 +38,7 @@ struct OfMagnitudes {
     const float slope = slope_of_range<ScalarOps>(scale, largest, job.rule);
     ScaleNumbers numbers = {};
     numbers.high = largest;
-    numbers.high_share =
-        __fdiv_rn(__fmul_rn(of_scale, slope), static_cast<float>(sums.count));
+    numbers.high_share = __fdiv_rn(__fmul_rn(of_scale, slope), static_cast<float>(sums.count));
     return numbers;
   }
 };

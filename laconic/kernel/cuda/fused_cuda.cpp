@@ -58,6 +58,16 @@ void check_finite_on(const at::Tensor& x, const FusedJob& job, int* not_finite) 
   C10_CUDA_CHECK(find_numbers(job, keys, not_finite, stream));
 }
 
+void find_scale_of_scales_on(const at::Tensor& x, const FusedJob& job, const RangeRule& of_scales,
+                             float* scale, int* not_finite) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  const auto stream = c10::cuda::getCurrentCUDAStream();
+  const at::Tensor room = room_for_keys(x, 1);
+  auto* keys = keys_in(room);
+  C10_CUDA_CHECK(find_keys(job, keys, stream));
+  C10_CUDA_CHECK(find_scale_of_scales(job, keys, of_scales, scale, not_finite, stream));
+}
+
 void quantize_given_on(const at::Tensor& x, const FusedJob& job) {
   const c10::cuda::CUDAGuard guard(x.device());
   C10_CUDA_CHECK(quantize_given(job, c10::cuda::getCurrentCUDAStream()));

@@ -64,6 +64,14 @@ __global__ void all_numbers(const FusedJob job, const RangeKeys* keys, int* not_
   if (job.numbers.zero_point != nullptr) job.numbers.zero_point[i] = numbers.zero_point;
 }
 
+__global__ void scale_of_largest(const FusedJob job, const RangeKeys* keys,
+                                 const RangeRule of_scales, float* scale, int* not_finite) {
+  FusedJob above;
+  above.rule = of_scales;
+  const int32_t key = __float_as_int(numbers_of(*keys, job, not_finite).scale);
+  *scale = numbers_of({0, key, key}, above, not_finite).scale;
+}
+
 template <typename T, bool kMagnitude>
 void launch_keys(const FusedJob& job, RangeKeys* keys, cudaStream_t stream) {
   const ShortRuns runs = short_runs_of(job);
@@ -97,6 +105,13 @@ cudaError_t find_keys(const FusedJob& job, RangeKeys* keys, cudaStream_t stream)
 cudaError_t find_numbers(const FusedJob& job, const RangeKeys* keys, int* not_finite,
                          cudaStream_t stream) {
   all_numbers<<<blocks(job.runs.scales(), kThreads), kThreads, 0, stream>>>(job, keys, not_finite);
+  return cudaGetLastError();
+}
+
+cudaError_t find_scale_of_scales(const FusedJob& job, const RangeKeys* keys,
+                                 const RangeRule& of_scales, float* scale, int* not_finite,
+                                 cudaStream_t stream) {
+  scale_of_largest<<<1, 1, 0, stream>>>(job, keys, of_scales, scale, not_finite);
   return cudaGetLastError();
 }
 

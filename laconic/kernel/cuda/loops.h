@@ -20,6 +20,10 @@ cudaError_t find_keys(const FusedJob& job, RangeKeys* keys, cudaStream_t stream)
 /// Numbers of the extremes into job.numbers.
 cudaError_t find_numbers(const FusedJob& job, const RangeKeys* keys, int* not_finite,
                          cudaStream_t stream);
+/// The scale, by `of_scales`, of the scale that the job's rule gives for one key.
+cudaError_t find_scale_of_scales(const FusedJob& job, const RangeKeys* keys,
+                                 const RangeRule& of_scales, float* scale, int* not_finite,
+                                 cudaStream_t stream);
 cudaError_t quantize_given(const FusedJob& job, cudaStream_t stream);
 
 }  // namespace laconic::kernel::cuda

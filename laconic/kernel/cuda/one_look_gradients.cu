@@ -108,8 +108,7 @@ __global__ void __launch_bounds__(kThreads) long_found(const BackwardJob job, co
   auto* to = static_cast<T*>(job.input_gradient) + begin;
 #pragma unroll
   for (int k = 0; k < kPacks; ++k)
-    if (at(k) < packs)
-      store_found(x[k], gradient[k], job, numbers, to + at(k) * Pack<T>::kCount);
+    if (at(k) < packs) store_found(x[k], gradient[k], job, numbers, to + at(k) * Pack<T>::kCount);
 }
 
 /// In the same order in every call.

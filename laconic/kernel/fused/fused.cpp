@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -134,6 +135,29 @@ void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
   if (x.is_cuda()) return cuda::quantize_given_on(x, job);
 #endif
   quantize_pieces(job);
+}
+
+bool find_scale_of_scales(const at::Tensor& x, const ScaleRules& rules, const at::Tensor& scale,
+                          [[maybe_unused]] LaterAnswer* later) {
+  FusedJob job = job_of(x, {1, x.numel(), x.numel(), 1}, {}, {});
+  job.rule = rules.scales;
+  float* result = scale.mutable_data_ptr<float>();
+#ifdef LACONIC_CUDA
+  if (x.is_cuda())
+    return answered(x, later, [&](int* flag) {
+      cuda::find_scale_of_scales_on(x, job, rules.of_scales, result, flag);
+    });
+#endif
+  float largest = 0;
+  job.numbers.scale = &largest;
+  if (!find_by_pieces(job)) return false;
+  FusedJob of_scales;
+  of_scales.runs = {1, 1, 1, 1};
+  of_scales.rule = rules.of_scales;
+  of_scales.numbers.scale = result;
+  const auto key = std::bit_cast<int32_t>(largest);  // of a number above 0: its bits
+  const RangeKeys keys{0, key, key};
+  return find_numbers(of_scales, &keys);
 }
 
 bool is_finite(const at::Tensor& x, [[maybe_unused]] LaterAnswer* later) {

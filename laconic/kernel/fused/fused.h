@@ -41,6 +41,16 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
                     const RangeRule& rule, const at::Tensor& value, const FoundNumbers& numbers,
                     const CodedScales& codes = {}, LaterAnswer* later = nullptr);
 
+/// The rules of scales by the largest magnitude, and of the one scale of these, by any statistic.
+struct ScaleRules {
+  RangeRule scales, of_scales;
+};
+/// The one scale of all scales that there can be of `x`, whatever runs it is cut into: it hangs on
+/// the largest magnitude alone. One float32 number into `scale`.
+/// @returns as quantize_found.
+bool find_scale_of_scales(const at::Tensor& x, const ScaleRules& rules, const at::Tensor& scale,
+                          LaterAnswer* later = nullptr);
+
 /// Whether there is neither NaN nor infinity in `x`, contiguous, float32 or bfloat16, with
 /// elements.
 /// @returns as quantize_found.

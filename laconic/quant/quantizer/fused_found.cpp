@@ -1,7 +1,6 @@
 // Quantizers whose scales are found of the tensor's extremes.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 
@@ -69,21 +68,12 @@ kernel::CodedScales coded_scales(const FusedCall& call, const QuantSpec& spec, c
       !std::holds_alternative<PerTensor>(quantizer.granularity))
     return {};
   const at::NoGradGuard no_gradient;
-  const kernel::ScaleRuns whole{1, x.numel(), x.numel(), 1};
-  const at::Tensor largest = kernel::find_extremes(x, whole, /*of_magnitude=*/true)
-                                 .high.expand({kShortestRun})
-                                 .contiguous();  // as few as a call takes
-  const auto of_scales = fused_call(quantizer, largest);
+  const auto of_scales = fused_call(quantizer, x);
   if (!of_scales || !of_scales->rule || of_scales->quantizes_scales ||
       of_scales->rule->zero_point != kernel::ZeroRule::kNone)
     return {};
-  const at::Tensor real = at::empty_like(largest), scale = at::empty({1}, largest.options());
-  const kernel::ScaleRuns each{kShortestRun, 1, 1, kShortestRun};
-  const bool is_finite =
-      kernel::quantize_found(largest, each, call.grid, *call.rule, {}, {real, {}}, {}, later) &&
-      kernel::quantize_found(real, of_scales->runs, of_scales->grid, *of_scales->rule, {},
-                             {scale, {}}, {}, later);
-  if (!is_finite) return {};
+  const at::Tensor scale = at::empty({1}, x.options().dtype(ScalarType::Float));
+  if (!kernel::find_scale_of_scales(x, {*call.rule, *of_scales->rule}, scale, later)) return {};
   return {scale, above_zero(of_scales->grid), *of_scales->rule,
           std::holds_alternative<Clipped>(quantizer.gradient)};
 }
