@@ -1,5 +1,6 @@
 #include "laconic/cli/program.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
@@ -60,6 +61,7 @@ bool computes_anywhere(const CommandLine& line) {
   return std::holds_alternative<QuantizeCommand>(line.command) ||
          std::holds_alternative<CalibrateCommand>(line.command) ||
          std::holds_alternative<PerplexityCommand>(line.command) ||
+         std::holds_alternative<ServeCommand>(line.command) ||
          std::holds_alternative<CompareCommand>(line.command);
 }
 
@@ -72,13 +74,22 @@ void check_alone(const CommandLine& line) {
                     "quantize` shares its work. Start this command once, without torchrun.");
 }
 
+/// Of several processes on one machine each takes a device of its own, if there are enough.
+at::Device device_of(const CommandLine& line) {
+  const at::Device device = parse_device(line.device);
+  const auto point = find_meeting_point(std::getenv);
+  if (line.device != "cuda" || !point) return device;
+  const auto count = at::globalContext().getAcceleratorHooksInterface(at::kCUDA).deviceCount();
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(point->local_rank % count)};
+}
+
 void run(const CommandLine& line, const Parts& parts) {
   check_alone(line);
-  const at::Device device = parse_device(line.device);
+  const at::Device device = device_of(line);
   TORCH_CHECK_VALUE(
       device.is_cpu() || computes_anywhere(line), "--device ", line.device,
-      ": expected a command that computes on it: quantize, calibrate, evaluate or compare. "
-      "Leave --device out.");
+      ": expected a command that computes on it: quantize, calibrate, evaluate, compare or "
+      "serve. Leave --device out.");
   if (line.threads > 0) at::set_num_threads(static_cast<int>(line.threads));
   const Session session{parts, line.json, !line.quiet, device};
   std::visit([&](const auto& command) { run_command(command, session); }, line.command);

@@ -72,9 +72,10 @@ struct Completions::Answer {
   const char* finish = "length";
 };
 
-Completions::Completions(LanguageModel model, std::string name)
+Completions::Completions(LanguageModel model, std::string name, at::Device device)
     : model_(std::move(model)),
       name_(std::move(name)),
+      device_(device),
       decoder_(model_.graph, model_.parameters),
       ends_(ends_of(model_)) {}
 
@@ -95,6 +96,11 @@ std::string Completions::piece(const std::vector<int64_t>& ids, size_t index) co
   return with.starts_with(before) ? with.substr(before.size()) : name_of(ids[index]);
 }
 
+/// After each of the ids, [ids, vocabulary], on the CPU.
+at::Tensor Completions::logits_of(Decoding& decoding, const std::vector<int64_t>& ids) const {
+  return decoding.extend(at::tensor(ids, at::kLong).unsqueeze(0).to(device_))[0].cpu();
+}
+
 Completions::Answer Completions::answer(const CompletionRequest& request,
                                         const std::vector<int64_t>& prompt) {
   Answer answer;
@@ -102,7 +108,7 @@ Completions::Answer Completions::answer(const CompletionRequest& request,
   const bool wants_logarithms = request.logprobs >= 0;
   Decoding decoding(decoder_);
   Sampler sampler(request.sampling);
-  at::Tensor logits = decoding.extend(at::tensor(prompt, at::kLong).unsqueeze(0))[0];
+  at::Tensor logits = logits_of(decoding, prompt);
   if (wants_logarithms && request.echo) {
     const auto shares = at::log_softmax(logits, -1);
     for (int64_t i = 0; i + 1 < shares.size(0); ++i) answer.logarithms.push_back(shares[i]);
@@ -130,7 +136,7 @@ Completions::Answer Completions::answer(const CompletionRequest& request,
       answer.finish = "stop";
       break;
     }
-    if (!is_last) logits = decoding.extend(at::tensor({id}, at::kLong).unsqueeze(0))[0];
+    if (!is_last) logits = logits_of(decoding, {id});
   }
   return answer;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -38,8 +40,9 @@ CompletionRequest read_completion(const nlohmann::json& json, const LanguageMode
 /// Completes texts by one model, one request after the other.
 class Completions {
  public:
+  /// @param device  where the model's parameters are asked for (load/placement.h)
   /// @throws as CachedDecoder.
-  Completions(LanguageModel model, std::string name);
+  Completions(LanguageModel model, std::string name, at::Device device = at::kCPU);
 
   /// The reply to POST /v1/completions. @throws as read_completion; Interrupted after Ctrl-C.
   nlohmann::json complete(const nlohmann::json& request);
@@ -52,6 +55,7 @@ class Completions {
 
  private:
   struct Answer;
+  at::Tensor logits_of(Decoding& decoding, const std::vector<int64_t>& ids) const;
   Answer answer(const CompletionRequest& request, const std::vector<int64_t>& prompt);
   nlohmann::json logarithms(const CompletionRequest& request, const Answer& answer,
                             size_t prompt) const;
@@ -61,6 +65,7 @@ class Completions {
 
   LanguageModel model_;
   std::string name_;
+  at::Device device_;
   CachedDecoder decoder_;
   std::vector<int64_t> ends_;  ///< ids that end a text
   std::mutex mutex_;           // a model computes on all cores: one request at a time

@@ -13,13 +13,14 @@ using Variable = std::function<const char*(const char*)>;
 
 /// What starters of processes call their numbers.
 struct Starter {
-  const char *rank, *size;
+  const char *rank, *size, *local_rank;
   bool needs_address;  ///< it also sets these for programs that it did not start several times
 };
-constexpr Starter kStarters[] = {{"RANK", "WORLD_SIZE", false},
-                                 {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", false},
-                                 {"PMI_RANK", "PMI_SIZE", false},
-                                 {"SLURM_PROCID", "SLURM_NTASKS", true}};
+constexpr Starter kStarters[] = {
+    {"RANK", "WORLD_SIZE", "LOCAL_RANK", false},
+    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", false},
+    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", false},
+    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", true}};
 
 int64_t number(const char* name, const char* text, int64_t least, int64_t most) {
   int64_t value = 0;
@@ -52,6 +53,10 @@ std::optional<MeetingPoint> find_meeting_point(const Variable& variable) {
   point.size = static_cast<int>(number(starter->size, variable(starter->size), 1, kMost));
   if (point.size == 1) return std::nullopt;
   point.rank = static_cast<int>(number(starter->rank, variable(starter->rank), 0, point.size - 1));
+  const char* const local = variable(starter->local_rank);
+  point.local_rank = local == nullptr
+                         ? point.rank
+                         : static_cast<int>(number(starter->local_rank, local, 0, point.rank));
   const char* const address = variable("MASTER_ADDR");
   TORCH_CHECK_VALUE(address != nullptr && *address != '\0', "[processes] ", starter->size, " is ",
                     point.size,

@@ -26,12 +26,28 @@ TEST(MeetingPoint, IsAbsentForOneProcess) {
 }
 
 TEST(MeetingPoint, IsWhatTheStarterSays) {
-  const MeetingPoint expected{"node7", 29500, 2, 4, ""};
+  const MeetingPoint expected{"node7", 29500, 2, 4, 2, ""};
   for (const auto& [rank, size] :
        {std::pair("RANK", "WORLD_SIZE"), std::pair("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
         std::pair("PMI_RANK", "PMI_SIZE"), std::pair("SLURM_PROCID", "SLURM_NTASKS")})
     EXPECT_EQ(found({{rank, "2"}, {size, "4"}, {"MASTER_ADDR", "node7"}, {"MASTER_PORT", "29500"}}),
               expected)
+        << rank;
+}
+
+TEST(MeetingPoint, KnowsThePlaceOnItsMachine) {
+  for (const auto& [rank, size, local] :
+       {std::tuple("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+        std::tuple("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+        std::tuple("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
+        std::tuple("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID")})
+    EXPECT_EQ(found({{rank, "5"},
+                     {size, "8"},
+                     {local, "1"},
+                     {"MASTER_ADDR", "node7"},
+                     {"MASTER_PORT", "29500"}})
+                  ->local_rank,
+              1)
         << rank;
 }
 
@@ -61,6 +77,7 @@ TEST(MeetingPoint, WhatIsWrongIsNamed) {
   };
   refused("RANK", "2", {"RANK", "from 0 to 1", "\"2\""});
   refused("RANK", "-1", {"RANK", "\"-1\""});
+  refused("LOCAL_RANK", "2", {"LOCAL_RANK", "from 0 to 1", "\"2\""});
   refused("WORLD_SIZE", "many", {"WORLD_SIZE", "\"many\""});
   refused("WORLD_SIZE", "99999999999999999999", {"WORLD_SIZE"});
   refused("MASTER_PORT", "70000", {"MASTER_PORT", "65535"});
