@@ -221,7 +221,7 @@ void check_attention(const YAML::Node& node, const std::string& role, const Quan
                           ": scale: expected statistic (found anew for each token) or constant, "
                           "got " +
                           part_name(spec.scale) + ".");
-  if (std::holds_alternative<PlaneSumFormat>(spec.format))
+  if (scales_beside(spec.format) > 0)
     reader.fail(node, role + ": the format " + describe(spec.format) +
                           " is for weights: a cache keeps one scale beside each number. Expected "
                           "another format.");

@@ -51,18 +51,12 @@ double table_bits(const Format& format) {
   return choice != nullptr ? static_cast<double>(choice_bits(*choice)) : 0;
 }
 
-// How many planes have scales.
-double plane_count(const Format& format) {
-  const auto* planes = std::get_if<PlaneSumFormat>(&format);
-  return planes != nullptr ? static_cast<double>(planes->planes) : 1;
-}
-
 double bits_per_number(const QuantSpec& spec, const Shape& shape) {
   const Shape scales = scale_shape(shape, spec.granularity);
   const double share =
       static_cast<double>(element_count(scales)) / static_cast<double>(element_count(shape));
   return static_cast<double>(stored_bits(spec.format)) +
-         share * (plane_count(spec.format) * scale_bits(spec, scales) +
+         share * (static_cast<double>(1 + scales_beside(spec.format)) * scale_bits(spec, scales) +
                   zero_point_bits(spec, scales) + table_bits(spec.format));
 }
 

@@ -6,6 +6,7 @@
 #include "laconic/file/json/json.h"
 #include "laconic/load/native/native_parameters.h"
 #include "laconic/load/native/stored.h"
+#include "laconic/quant/presets/presets.h"
 #include "tests/testing/testing.h"
 
 namespace laconic {
@@ -123,6 +124,12 @@ TEST(NativeDirectory, FormatsThatNeedMoreThanAScaleComeBackBitForBit) {
       all.push_back(s);
     }
   }
+  Solved pairs = solved("pairs", quant_spec_preset("complex-signs-g128"), {6, 256});
+  const auto weight = at::randn({6, 256});
+  pairs.parameters = find_parameters(pairs.layer.weight, weight);
+  pairs.codes = quantize_codes(pairs.layer.weight, weight, pairs.parameters);
+  values.push_back(fake_quantize_dynamic(pairs.layer.weight, weight));
+  all.push_back(pairs);
   write(directory / "out", all);
   const auto native = NativeDirectory::open(directory / "out");
   for (size_t i = 0; i < all.size(); ++i) {

@@ -212,6 +212,7 @@ TEST(Sizes, BitsAWeightCountCodesScalesAndZeroPoints) {
   EXPECT_DOUBLE_EQ(of_preset("bitmod3-g128"), 3 + (32.0 + 2) / 128);
   EXPECT_DOUBLE_EQ(of_preset("bitmod4-g128"), 4 + (32.0 + 2) / 128);
   EXPECT_DOUBLE_EQ(of_preset("two-binary-g128"), 2 + 2 * 32.0 / 128);
+  EXPECT_DOUBLE_EQ(of_preset("complex-signs-g128"), 1 + 2 * 32.0 / 128);
   EXPECT_DOUBLE_EQ(of_preset("two-ternary-g128"), 4 + 2 * 32.0 / 128);
 }
 

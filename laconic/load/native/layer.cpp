@@ -98,13 +98,11 @@ int64_t scale_count(const NativeLayer& layer) {
 
 }  // namespace
 
-bool has_planes(const QuantSpec& spec) {
-  return std::holds_alternative<PlaneSumFormat>(spec.format);
-}
+bool has_planes(const QuantSpec& spec) { return scales_beside(spec.format) > 0; }
 
 std::vector<int64_t> plane_scales_shape(const NativeLayer& layer) {
   auto shape = scale_shape(layer.shape, layer.weight.granularity);
-  shape.insert(shape.begin(), std::get<PlaneSumFormat>(layer.weight.format).planes - 1);
+  shape.insert(shape.begin(), scales_beside(layer.weight.format));
   return shape;
 }
 

@@ -39,7 +39,7 @@ struct NativeLayer {
 ///                     (asymmetric only): QuantParameters as they are
 ///     P.weight_choice (a ChoiceFormat only)  uint8 [ceil(scales * bits / 8)]: which table each
 ///     scale has, in the order of the scales, as a little-endian bit stream
-///     P.weight_plane_scales (a PlaneSumFormat only): QuantParameters as they are
+///     P.weight_plane_scales (PlaneSumFormat, ComplexSignsFormat): QuantParameters as they are
 ///     P.input_scale, P.input_zero_point (static inputs only): QuantParameters as they are
 ///     every other tensor of the checkpoint, with its name and stored dtype
 ///   graph.safetensors    when transforms made the network another than config.json's ("graph" in

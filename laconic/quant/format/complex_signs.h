@@ -1,6 +1,10 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "laconic/quant/format/element.h"
 
 namespace laconic {
 
@@ -18,7 +22,29 @@ struct ComplexSigns {
 /// @param x  complex64 or complex128. @throws c10::TypeError for another dtype.
 ComplexSigns quantize_complex_signs(const at::Tensor& x);
 
+/// The codes alone, uint8. @param re, im  of one shape, floating
+at::Tensor complex_sign_codes(const at::Tensor& re, const at::Tensor& im);
+
 /// 1, i, -1, -i of each code, complex64. @throws c10::ValueError for a code over 3.
 at::Tensor decode_complex_signs(const at::Tensor& codes);
+
+/// Consecutive numbers of the last axis, taken as real and imaginary part (as torch.view_as_real
+/// lays them), as one of 1, i, -1, -i, with the codes of ComplexSigns: a bit each, the lower one
+/// first. Real and imaginary parts have scales of their own, those of the imaginary ones kept in
+/// QuantParameters::plane_scales, so only whole quantizers (quantizer/quantize.h) turn numbers into
+/// codes and back: elements_of_real, encode and decode refuse this format.
+struct ComplexSignsFormat {
+  static constexpr std::string_view kName = "complex_signs";
+  bool operator==(const ComplexSignsFormat&) const = default;
+};
+
+// The functions of a format: see format.h.
+void check_format_kind(const ComplexSignsFormat& format);
+std::string describe_format(const ComplexSignsFormat& format);
+std::vector<double> format_values(const ComplexSignsFormat& format);  ///< -1, 0, 1
+int64_t format_bits(const ComplexSignsFormat& format);                ///< 1, of each part
+at::Tensor format_elements(const ComplexSignsFormat& format, const at::Tensor& real,
+                           const ElementRule& rule);
+at::Tensor format_codes(const ComplexSignsFormat& format, const at::Tensor& elements);
 
 }  // namespace laconic

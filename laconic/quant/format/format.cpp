@@ -66,6 +66,7 @@ CodeRange code_range(const Format& format) {
     return {static_cast<int64_t>(low), static_cast<int64_t>(high)};
   }
   const auto* choice = std::get_if<ChoiceFormat>(&format);
+  if (std::holds_alternative<ComplexSignsFormat>(format)) return {0, 1};
   const size_t count = choice != nullptr ? choice->tables.front().size() : values(format).size();
   return {0, static_cast<int64_t>(count) - 1};
 }
@@ -75,8 +76,12 @@ int64_t stored_bits(const Format& format) {
 }
 
 bool is_joint(const Format& format) {
-  return std::holds_alternative<ChoiceFormat>(format) ||
-         std::holds_alternative<PlaneSumFormat>(format);
+  return std::holds_alternative<ChoiceFormat>(format) || scales_beside(format) > 0;
+}
+
+int64_t scales_beside(const Format& format) {
+  if (const auto* planes = std::get_if<PlaneSumFormat>(&format)) return planes->planes - 1;
+  return std::holds_alternative<ComplexSignsFormat>(format) ? 1 : 0;
 }
 
 bool has_negative_codes(const Format& format) {

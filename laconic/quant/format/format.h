@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "laconic/quant/format/choice.h"
+#include "laconic/quant/format/complex_signs.h"
 #include "laconic/quant/format/int.h"
 #include "laconic/quant/format/minifloat.h"
 #include "laconic/quant/format/plane_sum.h"
@@ -17,8 +18,9 @@ namespace laconic {
 
 /// The numbers that there are, in units of the scale: elements. Each has a code of stored_bits.
 /// For integers the code is the number; for others it is a bit pattern from 0 on.
-using Format = std::variant<IntFormat, BinaryFormat, TernaryFormat, MinifloatFormat, TableFormat,
-                            PowerSumFormat, ChoiceFormat, PlaneSumFormat, CustomFormat>;
+using Format =
+    std::variant<IntFormat, BinaryFormat, TernaryFormat, MinifloatFormat, TableFormat,
+                 PowerSumFormat, ChoiceFormat, PlaneSumFormat, ComplexSignsFormat, CustomFormat>;
 
 // A part has these overloads, which the functions below call: check_format_kind, describe_format,
 // format_values; and those of format_bits (default: the least that count the values), format_range
@@ -40,8 +42,12 @@ CodeRange code_range(const Format& format);
 int64_t stored_bits(const Format& format);
 
 /// Whether a code alone says no number: it takes what QuantParameters keep beside the scale
-/// (ChoiceFormat, PlaneSumFormat).
+/// (ChoiceFormat, PlaneSumFormat, ComplexSignsFormat).
 bool is_joint(const Format& format);
+
+/// How many scales an element needs beside its own, QuantParameters::plane_scales: those of the
+/// planes after the first, or of imaginary parts.
+int64_t scales_beside(const Format& format);
 
 /// Whether codes are negative too: signed integers.
 bool has_negative_codes(const Format& format);
@@ -61,7 +67,7 @@ at::Tensor elements_of_real(const Format& format, const at::Tensor& real, const 
 at::Tensor encode(const Format& format, const at::Tensor& elements);
 
 /// Back: the element of each code, as `dtype`. @throws c10::ValueError for a code out of range,
-/// c10::NotImplementedError for a ChoiceFormat or PlaneSumFormat.
+/// c10::NotImplementedError for a format that is_joint.
 at::Tensor decode(const Format& format, const at::Tensor& codes, c10::ScalarType dtype);
 
 /// "int4", "e4m3", "table of 16"

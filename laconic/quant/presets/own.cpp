@@ -79,17 +79,21 @@ std::vector<QuantPreset> tables() {
   const auto chosen = [](const ChoiceFormat& format) {
     return unclipped(format, groups(128)).let(Threshold::kFullRange);
   };
-  return {{"nf4-g64", family, unclipped(nf4(), groups(64))},
-          {"fp4-g64", family, unclipped(fp4(), groups(64))},
-          {"af4-g64", family, unclipped(af4(), groups(64))},
-          {"bitmod3-g128", family, chosen(bitmod_tables(3))},
-          {"bitmod4-g128", family, chosen(bitmod_tables(4))},
-          {"two-binary-g128", "planes", unclipped(PlaneSumFormat{}, groups(128), AbsAverage{})},
-          {"two-ternary-g128", "planes",
-           unclipped(PlaneSumFormat{2, Plane::kTernary, 5}, groups(128), AbsAverage{})},
-          {"power-of-two-4-channel", family, unclipped(powers, kChannels)},
-          {"power-of-root-two-4-channel", family, unclipped(roots, kChannels)},
-          {"power-sum-5-channel", family, unclipped(sums, kChannels)}};
+  return {
+      {"nf4-g64", family, unclipped(nf4(), groups(64))},
+      {"fp4-g64", family, unclipped(fp4(), groups(64))},
+      {"af4-g64", family, unclipped(af4(), groups(64))},
+      {"bitmod3-g128", family, chosen(bitmod_tables(3))},
+      {"bitmod4-g128", family, chosen(bitmod_tables(4))},
+      {"two-binary-g128", "planes", unclipped(PlaneSumFormat{}, groups(128), AbsAverage{})},
+      {"two-ternary-g128", "planes",
+       unclipped(PlaneSumFormat{2, Plane::kTernary, 5}, groups(128), AbsAverage{})},
+      {"complex-signs-tensor", "complex",
+       unclipped(ComplexSignsFormat{}, PerTensor{}, AbsAverage{}), "as iFairy"},
+      {"complex-signs-g128", "complex", unclipped(ComplexSignsFormat{}, groups(128), AbsAverage{})},
+      {"power-of-two-4-channel", family, unclipped(powers, kChannels)},
+      {"power-of-root-two-4-channel", family, unclipped(roots, kChannels)},
+      {"power-sum-5-channel", family, unclipped(sums, kChannels)}};
 }
 
 }  // namespace

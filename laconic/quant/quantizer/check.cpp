@@ -185,6 +185,41 @@ void check_plane_format(const QuantSpec& spec) {
                     ", which has no clamp. Choose straight_through.");
 }
 
+// Whether neighbours of the last axis have one scale, as far as can be told without a shape.
+bool shares_pairs(const Granularity& granularity) {
+  if (const auto* group = std::get_if<PerGroup>(&granularity))
+    return group->axis == -1 && group->group_size % 2 == 0;
+  if (const auto* channel = std::get_if<PerChannel>(&granularity)) return channel->axis >= 0;
+  return std::holds_alternative<PerTensor>(granularity) ||
+         std::holds_alternative<PerToken>(granularity);
+}
+
+void check_pair_format(const QuantSpec& spec) {
+  if (!std::holds_alternative<ComplexSignsFormat>(spec.format)) return;
+  const auto rule = statistic_of(spec.scale);
+  TORCH_CHECK_VALUE(
+      std::holds_alternative<StatisticScale>(spec.scale) &&
+          std::holds_alternative<AbsAverage>(rule->statistic) &&
+          std::holds_alternative<AnyFloat>(rule->restriction) && rule->affine == Affine::kNone,
+      "[scale] the scale ", part_name(spec.scale),
+      " contradicts the format complex signs, whose "
+      "scales are means of magnitudes. Choose scale statistic, statistic abs_average, restriction "
+      "float.");
+  check_zero_of_tables(spec);
+  TORCH_CHECK_VALUE(shares_pairs(spec.granularity), "[granularity] ", name_of(spec.granularity),
+                    " contradicts the format complex signs: the two parts of a number are "
+                    "neighbours of the last axis and share a scale. Choose tensor, channel of "
+                    "another axis, token, or groups of axis -1 of an even size.");
+  TORCH_CHECK_VALUE(std::holds_alternative<HalfEven>(spec.rounding), "[rounding] ",
+                    name_of(spec.rounding),
+                    " contradicts the format complex signs, which goes by the phase. Choose "
+                    "half_even.");
+  TORCH_CHECK_VALUE(std::holds_alternative<StraightThrough>(spec.gradient), "[gradient] ",
+                    part_name(spec.gradient),
+                    " contradicts the format complex signs, which has no "
+                    "clamp. Choose straight_through.");
+}
+
 void check_minimum_quantizer(const QuantSpec& spec) {
   const auto* kind = std::get_if<QuantizedMinimum>(&spec.zero_point);
   if (kind != nullptr) check_inner(*kind->quantizer, "minimum_quantizer");
@@ -331,6 +366,7 @@ void check(const QuantSpec& spec) {
   check_ternary(spec);
   check_table_choice(spec);
   check_plane_format(spec);
+  check_pair_format(spec);
   check_minimum_quantizer(spec);
   check_minimum(spec.range_start.minimum);
   check_averaged(spec.scale);

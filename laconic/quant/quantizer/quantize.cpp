@@ -11,6 +11,7 @@
 
 #include "laconic/base/variant.h"
 #include "laconic/kernel/straight_through.h"
+#include "laconic/quant/quantizer/complex_pairs.h"
 #include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/format_choice.h"
 #include "laconic/quant/quantizer/formula.h"
@@ -43,9 +44,9 @@ QuantParameters empty_parameters(const QuantSpec& spec, const at::Tensor& x) {
   QuantParameters parameters{at::ones(shape, options), {}};
   if (std::holds_alternative<ChoiceFormat>(spec.format))
     parameters.choice = at::zeros(shape, options.dtype(c10::ScalarType::Byte));
-  if (const auto* planes = std::get_if<PlaneSumFormat>(&spec.format)) {
+  if (const int64_t beside = scales_beside(spec.format); beside > 0) {
     auto others = shape;
-    others.insert(others.begin(), planes->planes - 1);
+    others.insert(others.begin(), beside);
     parameters.plane_scales = at::ones(others, options);
   }
   if (!std::holds_alternative<NoZeroPoint>(spec.zero_point)) {
@@ -121,15 +122,32 @@ at::Tensor elements_in_view(const QuantSpec& spec, const at::Tensor& view,
 
 bool is_choice(const QuantSpec& spec) { return std::holds_alternative<ChoiceFormat>(spec.format); }
 
-bool has_planes(const QuantSpec& spec) {
-  return std::holds_alternative<PlaneSumFormat>(spec.format);
+bool has_pairs(const QuantSpec& spec) {
+  return std::holds_alternative<ComplexSignsFormat>(spec.format);
 }
 
-// NaN and infinity have no nearest sum: they become NaN.
-at::Tensor straight_through_planes(const QuantSpec& spec, const at::Tensor& x,
-                                   const QuantParameters& parameters) {
-  const auto codes = nearest_plane_codes(spec, x, parameters);
-  const auto value = value_of_planes(spec, codes, parameters).to(x.scalar_type());
+// Formats of several scales.
+bool has_several(const QuantSpec& spec) { return scales_beside(spec.format) > 0; }
+
+QuantParameters find_several(const QuantSpec& spec, const at::Tensor& x) {
+  return has_pairs(spec) ? find_pair_scales(spec, x) : find_plane_scales(spec, x);
+}
+at::Tensor codes_of_several(const QuantSpec& spec, const at::Tensor& x,
+                            const QuantParameters& parameters) {
+  return has_pairs(spec) ? pair_codes(spec, x, parameters)
+                         : nearest_plane_codes(spec, x, parameters);
+}
+at::Tensor value_of_several(const QuantSpec& spec, const at::Tensor& codes,
+                            const QuantParameters& parameters) {
+  return has_pairs(spec) ? value_of_pairs(spec, codes, parameters)
+                         : value_of_planes(spec, codes, parameters);
+}
+
+// NaN and infinity have no code: they become NaN.
+at::Tensor straight_through_several(const QuantSpec& spec, const at::Tensor& x,
+                                    const QuantParameters& parameters) {
+  const auto codes = codes_of_several(spec, x, parameters);
+  const auto value = value_of_several(spec, codes, parameters).to(x.scalar_type());
   const auto unknown = x.detach().isfinite().logical_not();
   return straight_through(x, value.masked_fill(unknown, std::numeric_limits<double>::quiet_NaN()));
 }
@@ -158,7 +176,7 @@ QuantParameters find_parameters(const QuantSpec& spec, const at::Tensor& x,
   check_granularity(spec.granularity, x.sizes());
   if (x.numel() == 0) return empty_parameters(spec, x);
   if (is_choice(spec)) return find_parameters(choice_of(spec), x, importance);
-  if (has_planes(spec)) return find_plane_scales(spec, x);
+  if (has_several(spec)) return find_several(spec, x);
   if (auto found = fused_parameters(spec, x)) {
     check_held(spec, found->scale, "scale");
     return *found;
@@ -179,7 +197,7 @@ at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
                           const QuantParameters& parameters) {
   if (is_choice(spec)) return quantize_codes(choice_of(spec), x, parameters);
   if (!has_nan_code(spec.format)) check_quantizable(x);  // no code would say NaN
-  if (has_planes(spec)) return nearest_plane_codes(spec, x, parameters);
+  if (has_several(spec)) return codes_of_several(spec, x, parameters);
   if (auto codes = fused_codes(spec, x, parameters)) return *codes;
   const auto real = x.detach().to(parameters.scale.scalar_type());
   QuantParameters plain = detached(parameters);
@@ -192,7 +210,7 @@ at::Tensor quantize_codes(const QuantSpec& spec, const at::Tensor& x,
 at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
                       const QuantParameters& parameters) {
   if (is_choice(spec)) return dequantize(choice_of(spec), codes, parameters);
-  if (has_planes(spec)) return value_of_planes(spec, codes, parameters);
+  if (has_several(spec)) return value_of_several(spec, codes, parameters);
   const auto elements = decode(spec.format, codes, parameters.scale.scalar_type());
   const auto view = grouped(elements, spec.granularity);
   return ungrouped(real_values(view, parameters.scale, parameters.zero_point), codes.sizes(),
@@ -202,7 +220,7 @@ at::Tensor dequantize(const QuantSpec& spec, const at::Tensor& codes,
 at::Tensor fake_quantize_composed(const QuantSpec& spec, const at::Tensor& x,
                                   const QuantParameters& parameters) {
   if (is_choice(spec)) return fake_quantize_choice(choice_of(spec), x, parameters);
-  if (has_planes(spec)) return straight_through_planes(spec, x, parameters);
+  if (has_several(spec)) return straight_through_several(spec, x, parameters);
   const auto real = x.to(parameters.scale.scalar_type());
   const auto view = grouped(real, spec.granularity);
   const auto bounds = code_span(spec, real, parameters.bit_width).bounds;
