@@ -87,10 +87,6 @@ class Planner {
   std::vector<SegmentNeeds> main_, device_;
 };
 
-constexpr const char* kWhatHelps =
-    "Allow that much, or choose shorter windows (calibration.length), a solver that needs no "
-    "Hessian (nearest), or leave the layer out (skip: true).";
-
 /// A limit of one memory that is too little.
 struct Shortage {
   const char* option;
@@ -100,27 +96,27 @@ struct Shortage {
   const char* elsewhere;  ///< where what waits is by then
 };
 
-void refuse(const Shortage& shortage, const SegmentNeeds& needs) {
-  TORCH_CHECK_VALUE(
-      false, "[engine] ", shortage.option, " ", readable_bytes(shortage.limit),
-      " is too little: layer ", needs.largest, " needs up to ", readable_bytes(shortage.needed),
-      " (", shortage.needed, " bytes; ", shortage.holder, " ", readable_bytes(shortage.held),
-      ", weights of its block ", readable_bytes(static_cast<uint64_t>(needs.weights)),
-      ", its Hessian and solver ", readable_bytes(static_cast<uint64_t>(needs.solving)),
-      "), one window at a time, activations and Hessians that wait ", shortage.elsewhere, ". ",
-      kWhatHelps);
+void refuse(const Shortage& shortage, const SegmentNeeds& needs, const OtherWork& work) {
+  TORCH_CHECK_VALUE(false, work.where, " ", shortage.option, " ", readable_bytes(shortage.limit),
+                    " is too little: ", needs.kind, " ", needs.largest, " needs up to ",
+                    readable_bytes(shortage.needed), " (", shortage.needed, " bytes; ",
+                    shortage.holder, " ", readable_bytes(shortage.held), ", weights of its block ",
+                    readable_bytes(static_cast<uint64_t>(needs.weights)), ", ", work.worker, " ",
+                    readable_bytes(static_cast<uint64_t>(needs.solving)),
+                    "), one window at a time, activations and Hessians that wait ",
+                    shortage.elsewhere, ". Allow that much, or ", work.what_helps, ".");
 }
 
 void Planner::refuse_main_memory(uint64_t limit) const {
   refuse({"--host-memory", limit, in_main_memory(1, {}), "the program itself",
           resident_ + static_cast<uint64_t>(kProgram), "on disk"},
-         largest(main_));
+         largest(main_), work_.other);
 }
 
 void Planner::refuse_device(uint64_t limit) const {
   refuse({"--device-memory", limit, on_device(1, {}), "the device's libraries",
           static_cast<uint64_t>(kDeviceProgram), "in main memory"},
-         largest(device_));
+         largest(device_), work_.other);
 }
 
 bool is_within(uint64_t bytes, uint64_t limit) { return limit == 0 || bytes <= limit; }

@@ -68,9 +68,11 @@ class Estimate {
   int64_t rest_bytes() const;
 
  private:
+  graph::NodeId end_of(const Segment& segment) const;
   int64_t parameter_bytes(const Segment& segment) const;
   int64_t token_bytes(const Segment& segment) const;
   int64_t score_bytes(const Segment& segment) const;
+  int64_t look_bytes(const LayerGroup& group, const Shape& shape) const;
   int64_t group_bytes(const LayerGroup& group, int64_t weight, const Shape& shape) const;
   Shape shape_of(const LayerTask& task) const {
     const auto shape = work_.model.parameters->describe(task.layer.weight_name).shape;
@@ -84,11 +86,18 @@ class Estimate {
   const Copies& copies_;
 };
 
+/// What is only looked at ends before the last of the layers.
+graph::NodeId Estimate::end_of(const Segment& segment) const {
+  const bool is_last = segment.end == work_.graph.graph.size();
+  const bool is_cut = is_last && !work_.holds_blocks && !segment.groups.empty();
+  return is_cut ? segment.groups.back().stop : segment.end;
+}
+
 int64_t Estimate::parameter_bytes(const Segment& segment) const {
   const graph::Graph& graph = work_.graph.graph;
   std::set<std::string> names;
-  int64_t all = 0, largest = 0;
-  for (graph::NodeId id = segment.begin; id < segment.end; ++id) {
+  int64_t all = 0, largest = 0, plain = 0;
+  for (graph::NodeId id = segment.begin; id < end_of(segment); ++id) {
     if (graph.at(id).target == "aten::embedding") continue;
     graph::for_each_value(graph.at(id), [&](const graph::Value& value) {
       const graph::Node& node = graph.at(value.node);
@@ -99,12 +108,13 @@ int64_t Estimate::parameter_bytes(const Segment& segment) const {
       const auto description = work_.model.parameters->describe(node.target);
       const int64_t bytes = elements_of(description.shape) * kFloat;
       all += bytes;
+      plain = std::max(plain, bytes);
       // A changed one is computed from others of its size, in main memory.
       const bool is_computed = work_.model.changed.contains(node.target) && !on_device_;
       largest = std::max(largest, is_computed ? 3 * bytes : bytes);
     });
   }
-  return all + largest;
+  return (work_.holds_blocks ? all : plain) + largest;
 }
 
 /// Codes and scales, which wait in main memory.
@@ -126,7 +136,8 @@ int64_t Estimate::token_bytes(const Segment& segment) const {
   for (const LayerGroup& group : segment.groups)
     for (const LayerTask& task : group.tasks) {
       const Shape shape = shape_of(task);
-      ++alike[{task.layer.is_embedding ? 0 : shape.out, shape.in}];
+      const bool is_run = !task.layer.is_embedding && task.layer.node < end_of(segment);
+      ++alike[{is_run ? shape.out : 0, shape.in}];
       // On a device no rows wait for others: all of the windows are looked at at once.
       if (on_device_) rows = std::max(rows, shape.in * (has_both(group) ? 3 : 1));
     }
@@ -176,17 +187,30 @@ int64_t Estimate::rest_bytes() const {
   return stored + largest;
 }
 
+/// What looks at the statistics of an input (PlannedWork::other).
+int64_t Estimate::look_bytes(const LayerGroup& group, const Shape& shape) const {
+  int64_t bytes = 0;
+  bool is_seen = false;
+  for (const LayerTask& task : group.tasks) {
+    const auto look = work_.other.looks.find(task.layer.name);
+    if (look == work_.other.looks.end()) continue;
+    is_seen = true;
+    bytes = std::max(bytes, look->second);
+  }
+  return is_seen ? bytes + 2 * kRowsWaiting * shape.in * kFloat : 0;
+}
+
 /// Statistics and solver of one input, `weight` bytes the largest of its layers.
 int64_t Estimate::group_bytes(const LayerGroup& group, int64_t weight, const Shape& shape) const {
   const bool both = has_both(group);
-  const int64_t bytes = work_.solves ? copies_.solving * weight : 0;
+  const int64_t bytes = work_.solves ? copies_.solving * weight : look_bytes(group, shape);
   if (!group.needs_hessian) return bytes;
   int64_t solving = both ? copies_.mismatch : copies_.hessian;
-  // For the report alone.
-  if (!group.has_single()) solving = both ? kMoments : 1;
+  // For the report alone, or looked at.
+  if (!group.has_single() || !work_.solves) solving = both ? kMoments : 1;
   const int64_t rows = on_device_ ? 0 : (both ? 3 : 1) * kRowsWaiting * shape.in * kFloat;
   const int64_t sums = (both ? copies_.mismatch_sums : copies_.hessian_sums) * shape.matrix();
-  return std::max(sums + rows, work_.solves ? bytes + solving * shape.matrix() : 0);
+  return std::max(sums + rows, bytes + solving * shape.matrix());
 }
 
 SegmentNeeds Estimate::of(const Segment& segment, bool is_run) const {
@@ -233,8 +257,9 @@ std::vector<SegmentNeeds> segment_needs(const PlannedWork& work, Memory memory) 
     needs.back().weights += kept;
     if (!segments[i].is_block) kept += estimate.solved_bytes(segments[i]);
   }
-  if (memory == Memory::kMain)
+  if (memory == Memory::kMain && work.solves)
     needs.push_back({.largest = "embeddings and norms", .weights = estimate.rest_bytes() + kept});
+  needs.insert(needs.end(), work.other.others.begin(), work.other.others.end());
   return needs;
 }
 
@@ -243,8 +268,8 @@ int64_t needed_bytes(const PlannedWork& work, const SegmentNeeds& needs, int64_t
   // Of two networks only one runs at a time; of the other the input that is looked at is there.
   const int64_t passing =
       batch * (needs.per_window + (networks - 1) * needs.widest * work.length * kFloat);
-  const int64_t fixed =
-      needs.weights + needs.solving + passing + (held.hessians ? needs.waiting : 0);
+  const int64_t fixed = work.other.kept + needs.weights + needs.solving + passing +
+                        (held.hessians ? needs.waiting : 0);
   if (!held.carried) return fixed;
   const int64_t entering = needs.entering * work.windows;
   const int64_t kept = std::max(

@@ -21,6 +21,9 @@ nlohmann::json to_json(const QuantizeCommand& command, const QuantizeOutcome& ou
                        {"bytes", done.report.bytes},
                        {"notes", done.report.notes}});
   }
+  auto transforms = nlohmann::json::array();
+  for (const TransformReport& transform : outcome.transforms)
+    transforms.push_back({{"name", transform.name}, {"memory", to_json(transform.memory)}});
   return {{"model", command.model},
           {"recipe", recipe.name},
           {"out", command.out},
@@ -35,6 +38,7 @@ nlohmann::json to_json(const QuantizeCommand& command, const QuantizeOutcome& ou
           {"processes", outcome.processes},
           {"seconds", outcome.seconds},
           {"peak_bytes", peak_resident_bytes()},
+          {"transforms", transforms},
           {"report", to_json(outcome.report)}};
 }
 

@@ -196,6 +196,13 @@ void use_statistics(const QuantizeJob& job, const Parts& parts, Preparation& rea
                         "false here.");
 }
 
+/// Where files without a name may lie before the working directory is there.
+std::filesystem::path existing_directory_above(const std::filesystem::path& out) {
+  auto directory = std::filesystem::absolute(without_slash(out)).parent_path();
+  while (!std::filesystem::is_directory(directory)) directory = directory.parent_path();
+  return directory;
+}
+
 // Everything that can be wrong with the input, before anything is written.
 Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   Preparation ready;
@@ -209,6 +216,9 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   else
     ready.calibration = read_calibration(job, ready.model, ready.plan, transform);
   transform::TransformContext context{ready.calibration.windows, {}, {}, ready.statistics.get()};
+  if (job.batch > 0) context.batch = job.batch;
+  context.host_memory = job.host_memory;
+  context.working = existing_directory_above(job.out);
   for (const NativeLayer& layer : ready.plan.outcome) {
     context.weights[layer.name] = layer.weight;
     if (layer.input) context.inputs[layer.name] = *layer.input;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "laconic/calibrate/activation_store.h"
 #include "laconic/graph/graph.h"
 #include "laconic/graph/match.h"
 #include "laconic/graph/parameters.h"
@@ -31,6 +33,11 @@ struct TransformContext {
   std::map<std::string, QuantSpec> weights = {}, inputs = {};
   /// In place of the windows: of the inputs of the network before any transform; may be null.
   const StatisticsStore* statistics = nullptr;
+  int64_t batch = 4;         ///< windows at once, at most; transform_model lowers it to its plan
+  uint64_t host_memory = 0;  ///< EngineOptions::host_memory
+  /// Where the windows wait; on disk (in `working`) when the plan says so.
+  ActivationPlace place = {};
+  std::filesystem::path working = {};  ///< a directory for files without a name
 };
 
 /// A network that is rewritten: a graph and where its numbers come from.

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "laconic/base/memory.h"
 #include "laconic/base/table.h"
 #include "laconic/base/text.h"
 #include "laconic/transform/awq/awq.h"
@@ -11,6 +12,7 @@
 #include "laconic/transform/fold_norms/fold_norms.h"
 #include "laconic/transform/low_rank/low_rank.h"
 #include "laconic/transform/magr/magr.h"
+#include "laconic/transform/memory.h"
 #include "laconic/transform/permute/permute.h"
 #include "laconic/transform/rotate/rotate.h"
 #include "laconic/transform/smooth/smooth.h"
@@ -24,6 +26,19 @@ constexpr Transform kTransforms[] = {
     transform::kAwq,       transform::kBiases,  transform::kEqualize, transform::kExpand,
     transform::kFoldNorms, transform::kLowRank, transform::kMagr,     transform::kPermute,
     transform::kRotate,    transform::kSmooth,  transform::kSpin,     transform::kSplit};
+
+/// The plan of memory, and the context that obeys it.
+MemoryReport obey_plan(const LanguageModel& model, const Transform& transform,
+                       const nlohmann::json& options, transform::TransformContext& context) {
+  trim_heap();
+  const MemoryReport plan =
+      transform::plan_transform(model, transform, options, context, resident_bytes());
+  if (context.host_memory > 0) return_freed_memory_at_once();
+  context.batch = plan.batch;
+  if (plan.carried == KeptIn::kDisk)
+    context.place.disk = std::make_shared<DiskMemory>(context.working);
+  return plan;
+}
 
 }  // namespace
 
@@ -47,7 +62,12 @@ TransformReport transform_model(LanguageModel& model, const Transform& transform
                                   model.graph_changes};
   network.context = context;
   network.config = model.config;
+  const MemoryReport memory = obey_plan(model, transform, options, network.context);
   TransformReport report = transform.apply(network, options);
+  trim_heap();  // what comes next is planned beside what is resident
+  report.memory = memory;
+  if (const auto& disk = network.context.place.disk; disk != nullptr)
+    report.memory.spilled_bytes = disk->peak_bytes();
   network.graph.check();
   model.graph = std::move(network.graph);
   model.parameters = std::move(network.parameters);

@@ -12,8 +12,6 @@
 namespace laconic::transform {
 namespace {
 
-constexpr int64_t kBatch = 4;
-
 InputStatistics input_statistics(const FeatureStatistics& found) {
   if (found.rows == 0) return {};
   return {at::maximum(found.maximum, found.minimum.neg()), found.magnitude, found.hessian,
@@ -57,7 +55,8 @@ void visit_inputs(const FloatNetwork& network, const std::vector<WatchedInput>& 
                     "Give a text with --calibration FILE.");
   const graph::Runner runner(network.graph);
   const auto blocks = graph::find_blocks(runner.graph());
-  Activations activations(runner, network.context.windows, kBatch);
+  Activations activations(runner, network.context.windows, network.context.batch,
+                          network.context.place);
   Progress progress("transform", 0, /*enabled=*/false);
   size_t block = 0;
   for (size_t i = 0; i < watched.size(); ++i) {

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "laconic/calibrate/engine.h"
 #include "laconic/load/language_model.h"
+#include "laconic/transform/needs.h"
 #include "laconic/transform/network.h"
 
 namespace laconic {
@@ -17,7 +19,9 @@ struct TransformReport {
   std::string name;
   std::vector<std::string> done;
   std::vector<std::string> fallbacks;  ///< what it could not do as asked, and what it did instead
+  MemoryReport memory = {};            ///< how it stayed under TransformContext::host_memory
 };
+/// Without memory: the same job gives the same bytes.
 nlohmann::json to_json(const TransformReport& report);
 
 /// A row of the table of transforms: a rewrite after which the network computes the same function,
@@ -33,6 +37,9 @@ struct Transform {
   void (*check_options)(const nlohmann::json& options);
   /// Names of the options with defaults, as JSON.
   nlohmann::json (*default_options)();
+  /// What it will take of memory. Null: nothing that the size of the network decides.
+  transform::TransformNeeds (*needs)(const transform::FloatNetwork& network,
+                                     const nlohmann::json& options) = nullptr;
   bool needs_windows = false;  ///< looks at what the network does on calibration windows
   bool runs_windows = false;   ///< and statistics of inputs do not say it (TransformContext)
 };
@@ -43,7 +50,8 @@ const Transform& find_transform(const std::string& name);
 
 /// Applies a transform to a model: graph, parameters, layers, blocks; a head that was tied gets
 /// tie_word_embeddings false in `config`.
-/// @param context  what a transform with `needs_windows` looks at.
+/// @param context  what a transform with `needs_windows` looks at, and the memory that there is.
+/// @throws c10::ValueError also for a limit of memory that is too small, before any weight is read.
 TransformReport transform_model(LanguageModel& model, const Transform& transform,
                                 const nlohmann::json& options,
                                 const transform::TransformContext& context = {});

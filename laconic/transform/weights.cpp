@@ -4,13 +4,14 @@
 
 namespace laconic::transform {
 
-int64_t FutureWeight::run() const {
-  const int64_t inputs = weight.size(1);
+int64_t run_of(const QuantSpec& spec, int64_t inputs) {
   const auto* group = std::get_if<PerGroup>(&spec.granularity);
   const bool fits = group != nullptr && (group->axis == 1 || group->axis == -1) &&
                     inputs % group->group_size == 0;
   return fits ? group->group_size : inputs;
 }
+
+int64_t FutureWeight::run() const { return run_of(spec, weight.size(1)); }
 
 at::Tensor oriented(const at::Tensor& stored, const graph::LinearLayer& layer) {
   return layer.transposed ? stored.t().contiguous() : stored;

@@ -18,6 +18,9 @@ struct FutureWeight {
   int64_t run() const;
 };
 
+/// The same from the spec and the number of inputs.
+int64_t run_of(const QuantSpec& spec, int64_t inputs);
+
 /// A stored weight as [out, in], and back.
 at::Tensor oriented(const at::Tensor& stored, const graph::LinearLayer& layer);
 

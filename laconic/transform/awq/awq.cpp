@@ -1,5 +1,6 @@
 #include "laconic/transform/awq/awq.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <set>
@@ -12,6 +13,8 @@ namespace laconic::transform {
 namespace {
 
 constexpr const char* kAwqWhere = "transform awq";
+/// Of a weight that is searched for: scaled, rounded, what that loses, and products of it.
+constexpr int64_t kSearched = 8;
 
 struct AwqOptions {
   FactorSearch factors;
@@ -119,6 +122,30 @@ TransformReport awq(FloatNetwork& network, const nlohmann::json& given) {
   TransformReport report{"awq", {}, {}};
   Searcher(network, options, report).run();
   return report;
+}
+
+TransformNeeds awq_needs(const FloatNetwork& network, const nlohmann::json& given) {
+  const AwqOptions options = read_awq(given);
+  TransformNeeds needs{.products = Products::kHessian};
+  const auto unclipped = find_score_layers(network);
+  for (const Scaling& scaling : find_scalings(network)) {
+    int64_t all = 0, largest = 0;
+    for (const graph::LinearLayer& layer : scaling.layers) {
+      const QuantSpec* spec = find_spec(network, layer);
+      if (spec == nullptr) continue;
+      const int64_t bytes = float_bytes(network, layer.weight_name);
+      all += bytes;
+      largest = std::max(largest, bytes);
+      const int64_t inputs = network.parameters->describe(layer.weight_name)
+                                 .shape.at(static_cast<size_t>(columns_of(layer).dim));
+      if (options.clip && !unclipped.contains(layer.node))
+        needs.kept += bytes / run_of(*spec, inputs);
+    }
+    needs.kept += 3 * vector_bytes(scaling.width);
+    const graph::LinearLayer& first = scaling.layers.front();
+    needs.looks[first.name] = all + kSearched * largest + 2 * matrix_bytes(network, first);
+  }
+  return needs;
 }
 
 void check_awq(const nlohmann::json& options) { read_awq(options); }

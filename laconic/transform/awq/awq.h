@@ -9,6 +9,7 @@ namespace laconic::transform {
 TransformReport awq(FloatNetwork& network, const nlohmann::json& options);
 void check_awq(const nlohmann::json& options);
 nlohmann::json awq_defaults();
+TransformNeeds awq_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kAwq{"awq",
                                 "features scaled by what the quantized weights' outputs lose",
@@ -16,6 +17,7 @@ inline constexpr Transform kAwq{"awq",
                                 awq,
                                 check_awq,
                                 awq_defaults,
+                                awq_needs,
                                 /*needs_windows=*/true};
 
 }  // namespace laconic::transform

@@ -10,6 +10,8 @@ namespace laconic::transform {
 namespace {
 
 constexpr const char* kEqualizeWhere = "transform equalize";
+/// Of a weight beside it: in another order, magnitudes, and with its factors.
+constexpr int64_t kEqualized = 4;
 
 Equalization read_equalize(const nlohmann::json& given) {
   const auto options = with_defaults(kEqualizeWhere, given, equalize_defaults());
@@ -90,6 +92,22 @@ TransformReport equalize(FloatNetwork& network, const nlohmann::json& given) {
   report.done.push_back("rows and columns of " + std::to_string(count) +
                         " regions are equally wide.");
   return report;
+}
+
+TransformNeeds equalize_needs(const FloatNetwork& network, const nlohmann::json&) {
+  TransformNeeds needs;
+  for (const auto& regions : independent_groups(find_regions(network))) {
+    std::map<std::string, int64_t> bytes;
+    for (const Scaling& region : regions) {
+      for (const std::string& name : parameters_of(region))
+        bytes[name] = float_bytes(network, name);
+      needs.kept += 3 * vector_bytes(region.width);
+    }
+    int64_t all = 0, largest = 0;
+    for (const auto& [name, own] : bytes) all += own, largest = std::max(largest, own);
+    needs.work_on(regions.front().layers.front().name, all + kEqualized * largest);
+  }
+  return needs;
 }
 
 void check_equalize(const nlohmann::json& options) { read_equalize(options); }

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/linalg_eigh.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <limits>
@@ -18,6 +19,10 @@ using graph::NodeKind;
 using graph::Value;
 
 constexpr const char* kLowRankWhere = "transform low_rank";
+/// Of a weight: as it is, what is split (in double precision too), and the rest, rounded.
+constexpr int64_t kSplit = 7;
+/// Of its Gram matrix in double precision: eigenvectors and the room that finding them takes.
+constexpr int64_t kGramCopies = 5;
 
 struct LowRankOptions {
   int64_t rank = 0, iterations = 0;
@@ -133,6 +138,20 @@ TransformReport low_rank(FloatNetwork& network, const nlohmann::json& given) {
                 error_before > 0 ? error / error_before : 1.0);
   report.done.emplace_back(line.data());
   return report;
+}
+
+TransformNeeds low_rank_needs(const FloatNetwork& network, const nlohmann::json& given) {
+  const LowRankOptions options = read_low_rank(given);
+  TransformNeeds needs;
+  for (const SharedInput& shared : find_shared_inputs(network))
+    for (const LinearLayer& layer : shared.layers) {
+      const auto shape = network.parameters->describe(layer.weight_name).shape;
+      const int64_t smaller = std::min(shape.at(0), shape.at(1));
+      needs.kept += vector_bytes((shape.at(0) + shape.at(1)) * std::min(options.rank, smaller));
+      needs.work_on(layer.name, kSplit * float_bytes(network, layer.weight_name) +
+                                    kGramCopies * vector_bytes(2 * smaller * smaller));
+    }
+  return needs;
 }
 
 void check_low_rank(const nlohmann::json& options) { read_low_rank(options); }

@@ -20,10 +20,12 @@ LowRank find_low_rank(const FutureWeight& weight, int64_t rank, int64_t iteratio
 TransformReport low_rank(FloatNetwork& network, const nlohmann::json& options);
 void check_low_rank(const nlohmann::json& options);
 nlohmann::json low_rank_defaults();
+TransformNeeds low_rank_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kLowRank{
     "low_rank",         "the largest directions of weights in a branch that stays in float",
     "arXiv:2411.05007", low_rank,
-    check_low_rank,     low_rank_defaults};
+    check_low_rank,     low_rank_defaults,
+    low_rank_needs};
 
 }  // namespace laconic::transform

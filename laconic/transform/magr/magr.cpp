@@ -1,5 +1,6 @@
 #include "laconic/transform/magr/magr.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -11,6 +12,8 @@ namespace laconic::transform {
 namespace {
 
 constexpr const char* kMagrWhere = "transform magr";
+/// Of a weight on its way: as it was, as it is, its step, and what is projected.
+constexpr int64_t kReduced = 7;
 
 MagnitudeReduction read_magr(const nlohmann::json& given) {
   const auto options = with_defaults(kMagrWhere, given, magr_defaults());
@@ -75,6 +78,21 @@ TransformReport magr(FloatNetwork& network, const nlohmann::json& given) {
   change_parameters(network, std::move(changes));
   report.done.push_back(sums.text());
   return report;
+}
+
+TransformNeeds magr_needs(const FloatNetwork& network, const nlohmann::json&) {
+  TransformNeeds needs{.products = Products::kHessian};
+  for (const SharedInput& shared : find_shared_inputs(network)) {
+    int64_t largest = 0;
+    for (const graph::LinearLayer& layer : shared.layers) {
+      const int64_t bytes = float_bytes(network, layer.weight_name);
+      largest = std::max(largest, bytes);
+      needs.kept += bytes;
+    }
+    const graph::LinearLayer& first = shared.layers.front();
+    needs.looks[first.name] = kReduced * largest + matrix_bytes(network, first);
+  }
+  return needs;
 }
 
 void check_magr(const nlohmann::json& options) { read_magr(options); }

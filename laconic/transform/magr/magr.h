@@ -8,6 +8,7 @@ namespace laconic::transform {
 TransformReport magr(FloatNetwork& network, const nlohmann::json& options);
 void check_magr(const nlohmann::json& options);
 nlohmann::json magr_defaults();
+TransformNeeds magr_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kMagr{"magr",
                                  "weights with smaller largest magnitudes and nearly equal outputs",
@@ -15,6 +16,7 @@ inline constexpr Transform kMagr{"magr",
                                  magr,
                                  check_magr,
                                  magr_defaults,
+                                 magr_needs,
                                  /*needs_windows=*/true};
 
 }  // namespace laconic::transform

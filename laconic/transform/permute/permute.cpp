@@ -168,6 +168,18 @@ TransformReport permute(FloatNetwork& network, const nlohmann::json& given) {
   return report;
 }
 
+TransformNeeds permute_needs(const FloatNetwork& given_network, const nlohmann::json& given) {
+  FloatNetwork network = given_network;
+  untie(network);
+  TransformNeeds needs;
+  TransformReport unused;
+  for (const PermutedRegion& region : find_regions(network, read_permute(given), unused)) {
+    for (const WatchedInput& input : region.inputs) needs.looks[input.layer] = 0;
+    needs.kept += 4 * vector_bytes(region.width);  // order, largest and mean magnitudes
+  }
+  return needs;
+}
+
 void check_permute(const nlohmann::json& options) { read_permute(options); }
 
 nlohmann::json permute_defaults() { return {{"order", "massdiff"}, {"block_size", 32}}; }

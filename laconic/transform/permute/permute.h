@@ -9,6 +9,7 @@ namespace laconic::transform {
 TransformReport permute(FloatNetwork& network, const nlohmann::json& options);
 void check_permute(const nlohmann::json& options);
 nlohmann::json permute_defaults();
+TransformNeeds permute_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kPermute{
     "permute",
@@ -17,6 +18,7 @@ inline constexpr Transform kPermute{
     permute,
     check_permute,
     permute_defaults,
+    permute_needs,
     /*needs_windows=*/true};
 
 }  // namespace laconic::transform

@@ -6,8 +6,10 @@
 #include <ATen/ops/linalg_qr.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "laconic/graph/run.h"
 #include "laconic/optimize/cayley.h"
@@ -21,7 +23,14 @@ constexpr int64_t kLooks = 2;
 // The fixed point leaves a step a little beside the manifold.
 constexpr int64_t kStepsOfDrift = 10;
 
-/// Parameters with the rotations in them, so that a gradient comes back to the matrices.
+/// Of memory. For each token and layer: inputs, quantized, and what their quantizers keep; outputs,
+/// and what is made of them up to the next layer. Of the largest parameter: itself, rotated,
+/// turned, and gradients. Of all matrices: themselves, gradients, and the best so far. Of one: what
+/// a step makes of it.
+constexpr int64_t kOfInputs = 4, kOfOutputs = 3, kOnTheWayBack = 6, kOfAll = 4, kOfOne = 8;
+
+/// Parameters with the rotations in them. They are multiplied once for all windows of a step, whose
+/// gradients they gather; these go on to the matrices at its end, one parameter at a time.
 class RotatedParameters : public graph::Parameters {
  public:
   RotatedParameters(const graph::Parameters& below, const std::vector<LearnedRegion>& regions)
@@ -32,13 +41,15 @@ class RotatedParameters : public graph::Parameters {
     }
   }
 
+  /// From now on `get` gives what the matrices make of the parameters.
+  void multiply();
+  /// The gradient of each matrix, from those of the parameters that `multiply` made, which are gone
+  /// then.
+  void carry_back();
+
   at::Tensor get(const std::string& name) const override {
-    auto tensor = below_.get(name);
-    const auto found = sites_.find(name);
-    if (found == sites_.end()) return tensor;
-    for (const auto& [region, site] : found->second)
-      tensor = rotated(tensor, site, {matrices[region].size(0), {}, matrices[region]});
-    return tensor;
+    const auto found = rotated_.find(name);
+    return found == rotated_.end() ? below_.get(name) : found->second;
   }
   bool has(const std::string& name) const override { return below_.has(name); }
   graph::Description describe(const std::string& name) const override {
@@ -49,9 +60,35 @@ class RotatedParameters : public graph::Parameters {
   std::vector<at::Tensor> matrices;
 
  private:
+  at::Tensor compute(const std::string& name) const;
+
   const graph::Parameters& below_;
   std::map<std::string, std::vector<std::pair<size_t, Site>>> sites_;
+  std::map<std::string, at::Tensor> rotated_;
 };
+
+at::Tensor RotatedParameters::compute(const std::string& name) const {
+  auto tensor = below_.get(name);
+  for (const auto& [region, site] : sites_.at(name))
+    tensor = rotated(tensor, site, {matrices[region].size(0), {}, matrices[region]});
+  below_.release(name);
+  return tensor;
+}
+
+void RotatedParameters::multiply() {
+  const bool learns = at::GradMode::is_enabled();
+  const at::NoGradGuard no_gradient;
+  for (const auto& [name, sites] : sites_) rotated_[name] = compute(name).requires_grad_(learns);
+}
+
+void RotatedParameters::carry_back() {
+  for (at::Tensor& matrix : matrices) matrix = matrix.detach().requires_grad_();
+  for (auto& [name, tensor] : rotated_) {
+    if (tensor.grad().defined()) compute(name).backward(tensor.grad());
+    tensor = at::Tensor();
+  }
+  rotated_.clear();
+}
 
 bool is_dynamic(const QuantSpec& spec) { return !std::holds_alternative<StaticScale>(spec.scale); }
 
@@ -88,9 +125,10 @@ struct Candidate {
   int64_t step = 0;
 };
 
-Candidate look_at(const graph::Runner& runner, const RotatedParameters& parameters,
+Candidate look_at(const graph::Runner& runner, RotatedParameters& parameters,
                   const at::Tensor& windows, int64_t step) {
   const at::NoGradGuard no_gradient;
+  parameters.multiply();
   Candidate candidate{{}, 0, step};
   for (const at::Tensor& window : windows.split(1))
     candidate.loss += loss_of(runner, parameters, window).item<double>();
@@ -114,12 +152,13 @@ void descend(const graph::Runner& runner, RotatedParameters& parameters, const a
   std::vector<optimize::CayleySgd> optimizers(parameters.matrices.size());
   for (int64_t step = 0; step < options.steps; ++step) {
     const bool looks = step * kLooks / options.steps != (step + 1) * kLooks / options.steps;
-    for (at::Tensor& matrix : parameters.matrices) matrix = matrix.detach().requires_grad_();
+    parameters.multiply();
     for (int64_t i = 0; i < options.batch; ++i) {
       const int64_t window = (step * options.batch + i) % windows.size(0);
       const auto loss = loss_of(runner, parameters, windows.slice(0, window, window + 1));
       (loss / options.batch).backward();
     }
+    parameters.carry_back();
     for (size_t i = 0; i < optimizers.size(); ++i) {
       at::Tensor& matrix = parameters.matrices[i];
       if (matrix.grad().defined()) optimizers[i].step(matrix, matrix.grad(), rate.at(step));
@@ -130,6 +169,38 @@ void descend(const graph::Runner& runner, RotatedParameters& parameters, const a
 }
 
 }  // namespace
+
+SegmentNeeds learning_needs(const FloatNetwork& network, const std::vector<LearnedRegion>& regions,
+                            const RotationLearning& options) {
+  SegmentNeeds needs{.kind = "learning rotations of", .largest = "all layers"};
+  std::set<std::string> parameters;
+  int64_t largest = 0, matrices = 0, widest = 0;
+  for (const LearnedRegion& region : regions) {
+    for (const Site& site : region.sites) parameters.insert(site.part.parameter);
+    const int64_t matrix = vector_bytes(region.size * region.size);
+    matrices += matrix;
+    widest = std::max(widest, matrix);
+  }
+  for (const std::string& name : parameters) {
+    const int64_t bytes = float_bytes(network, name);
+    needs.weights += 2 * bytes;  // and its gradient
+    largest = std::max(largest, bytes);
+  }
+  int64_t features = 0;
+  std::set<graph::Value> inputs;
+  for (const graph::LinearLayer& layer : graph::find_linear_layers(network.graph)) {
+    const auto shape = network.parameters->describe(layer.weight_name).shape;
+    const int64_t in = shape.at(layer.transposed ? 0 : 1), out = shape.at(layer.transposed ? 1 : 0);
+    features += kOfOutputs * out + (inputs.insert(layer.input).second ? kOfInputs * in : 0);
+    if (options.quantizes_weights && network.context.weights.contains(layer.name))
+      needs.weights += float_bytes(network, layer.weight_name);
+  }
+  const at::Tensor& windows = network.context.windows;
+  const int64_t length = windows.defined() ? windows.size(1) : 0;
+  needs.solving = vector_bytes(features * length) + kOnTheWayBack * largest + kOfAll * matrices +
+                  kOfOne * widest;
+  return needs;
+}
 
 LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<LearnedRegion>& regions,
                                 const RotationLearning& options) {

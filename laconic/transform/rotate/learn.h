@@ -26,11 +26,16 @@ struct LearningOutcome {
   int64_t best_step = 0;                   ///< whose rotations were taken; 0: those of the start
 };
 
+/// What learning takes of memory: rotated weights and their gradients, and all that one window
+/// leaves for the way back.
+SegmentNeeds learning_needs(const FloatNetwork& network, const std::vector<LearnedRegion>& regions,
+                            const RotationLearning& options);
+
 /// Rotates each region by the matrix with the least cross-entropy of the quantized network's next
 /// tokens: Cayley SGD from the identity, quantizers passed straight through. SpinQuant,
 /// arXiv:2405.16406. Unlike there the best of a few looks on the way is taken, the start among
-/// them: steps through quantizers may end worse. Needs the memory of training: all activations and
-/// rotated weights of a batch.
+/// them: steps through quantizers may end worse. Needs the memory of training
+/// (learning_needs).
 /// @throws c10::ValueError when nothing is quantized on the way, or without windows.
 LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<LearnedRegion>& regions,
                                 const RotationLearning& options);

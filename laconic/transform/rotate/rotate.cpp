@@ -65,10 +65,15 @@ SpinOptions read_spin(const nlohmann::json& given) {
            .quantizes_weights = boolean_option(kSpinWhere, options, "quantized_weights")}};
 }
 
+/// A Gaussian matrix, its two factors, and one more on the way.
+constexpr int64_t kDrawn = 4;
+
 class Rotator {
  public:
   Rotator(FloatNetwork& network, const RotateOptions& options, TransformReport& report)
       : network_(network), options_(options), report_(report) {}
+  /// Finds the regions and draws no matrix.
+  void only_plan() { draws_ = false; }
 
   /// All that the options ask for.
   void run();
@@ -83,6 +88,7 @@ class Rotator {
 
   /// Each region has a matrix of its own, drawn from the seed and its number.
   Rotation draw(const std::string& kind, int64_t size) {
+    if (!draws_) return {size, {}, {}};
     std::string note;
     const Rotation rotation =
         make_rotation(kind, size, options_.seed * 1000003 + regions_++, &note);
@@ -106,6 +112,7 @@ class Rotator {
   FloatNetwork& network_;
   const RotateOptions& options_;
   TransformReport& report_;
+  bool draws_ = true;
   uint64_t regions_ = 0;
   std::set<std::string> rotated_;  ///< weights whose inputs are rotated
   std::vector<LearnedRegion> done_;
@@ -287,7 +294,47 @@ void Rotator::run() {
   if (options_.keys) rotate_keys();
 }
 
+/// What would be rotated; the network is a copy.
+std::vector<LearnedRegion> plan_regions(FloatNetwork& network, const RotateOptions& options) {
+  TransformReport unused;
+  Rotator rotator(network, options, unused);
+  rotator.only_plan();
+  rotator.run();
+  return rotator.regions();
+}
+
+/// Matrices that no fast transform computes: they are drawn in double precision, and stay.
+void add_dense(const std::vector<LearnedRegion>& regions, const RotateOptions& options,
+               TransformNeeds& needs) {
+  const bool asked = options.residual == "orthogonal" || options.heads == "orthogonal";
+  for (const LearnedRegion& region : regions) {
+    if (!asked && kernel::hadamard_order(region.size)) continue;
+    const int64_t matrix = vector_bytes(region.size * region.size);
+    needs.work_on(region.sites.front().part.layer, 2 * kDrawn * matrix);
+    needs.kept += matrix;
+  }
+}
+
 }  // namespace
+
+TransformNeeds rotate_needs(const FloatNetwork& network, const nlohmann::json& given) {
+  const RotateOptions options = read_options(given);
+  FloatNetwork copy = network;
+  TransformNeeds needs;
+  add_dense(plan_regions(copy, options), options, needs);
+  return needs;
+}
+
+TransformNeeds spin_needs(const FloatNetwork& network, const nlohmann::json& given) {
+  const SpinOptions options = read_spin(given);
+  FloatNetwork copy = network;
+  const auto regions = plan_regions(copy, options.rotate);
+  TransformNeeds needs;
+  add_dense(regions, options.rotate, needs);
+  for (const LearnedRegion& region : regions) needs.kept += vector_bytes(region.size * region.size);
+  needs.others.push_back(learning_needs(copy, regions, options.learning));
+  return needs;
+}
 
 TransformReport rotate(FloatNetwork& network, const nlohmann::json& options) {
   const RotateOptions read = read_options(options);

@@ -9,11 +9,13 @@ namespace laconic::transform {
 TransformReport rotate(FloatNetwork& network, const nlohmann::json& options);
 void check_rotate(const nlohmann::json& options);
 nlohmann::json rotate_defaults();
+TransformNeeds rotate_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 /// The same, then optimises the rotations in weights through the quantized network (README.md).
 TransformReport spin(FloatNetwork& network, const nlohmann::json& options);
 void check_spin(const nlohmann::json& options);
 nlohmann::json spin_defaults();
+TransformNeeds spin_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kSpin{"spin",
                                  "rotations optimised through the quantized network",
@@ -21,6 +23,7 @@ inline constexpr Transform kSpin{"spin",
                                  spin,
                                  check_spin,
                                  spin_defaults,
+                                 spin_needs,
                                  /*needs_windows=*/true,
                                  /*runs_windows=*/true};
 
@@ -30,6 +33,7 @@ inline constexpr Transform kRotate{
     "arXiv:2404.00456",
     rotate,
     check_rotate,
-    rotate_defaults};
+    rotate_defaults,
+    rotate_needs};
 
 }  // namespace laconic::transform

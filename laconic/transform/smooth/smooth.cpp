@@ -11,6 +11,8 @@ namespace laconic::transform {
 namespace {
 
 constexpr const char* kSmoothWhere = "transform smooth";
+/// Of a weight whose columns are looked at: as it is stored, with factors, and magnitudes.
+constexpr int64_t kLookedAt = 4;
 
 struct SmoothOptions {
   double alpha = 0;
@@ -94,6 +96,19 @@ TransformReport smooth(FloatNetwork& network, const nlohmann::json& given) {
       "factors of " + std::to_string(merged) + " inputs are in what writes them" +
       (inserted > 0 ? ", of " + std::to_string(inserted) + " in the graph." : "."));
   return report;
+}
+
+TransformNeeds smooth_needs(const FloatNetwork& network, const nlohmann::json& given) {
+  const SmoothOptions options = read_smooth(given);
+  TransformNeeds needs;
+  TransformReport unused;
+  for (const Scaling& scaling : wanted(network, options, unused)) {
+    needs.looks[scaling.layers.front().name] = 0;
+    needs.kept += 4 * vector_bytes(scaling.width);
+    for (const graph::LinearLayer& layer : scaling.layers)
+      needs.work_on(layer.name, kLookedAt * float_bytes(network, layer.weight_name));
+  }
+  return needs;
 }
 
 void check_smooth(const nlohmann::json& options) { read_smooth(options); }

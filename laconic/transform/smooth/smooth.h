@@ -11,6 +11,7 @@ at::Tensor smoothing_factors(const at::Tensor& input, const at::Tensor& weight, 
 TransformReport smooth(FloatNetwork& network, const nlohmann::json& options);
 void check_smooth(const nlohmann::json& options);
 nlohmann::json smooth_defaults();
+TransformNeeds smooth_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kSmooth{"smooth",
                                    "outliers of inputs move into the weights that multiply them",
@@ -18,6 +19,7 @@ inline constexpr Transform kSmooth{"smooth",
                                    smooth,
                                    check_smooth,
                                    smooth_defaults,
+                                   smooth_needs,
                                    /*needs_windows=*/true};
 
 }  // namespace laconic::transform

@@ -72,6 +72,16 @@ TransformReport split(FloatNetwork& network, const nlohmann::json& given) {
   return report;
 }
 
+TransformNeeds split_needs(const FloatNetwork& network, const nlohmann::json&) {
+  TransformNeeds needs;
+  for (const ElementwiseRegion& region : find_elementwise_regions(network)) {
+    // The reader's weight, and magnitudes.
+    needs.work_on(region.reader.name, 3 * float_bytes(network, region.reader.weight_name));
+    needs.kept += 2 * vector_bytes(region.width);
+  }
+  return needs;
+}
+
 void check_split(const nlohmann::json& options) { read_split(options); }
 
 nlohmann::json split_defaults() { return {{"ratio", 0.02}, {"multiple", 1}}; }

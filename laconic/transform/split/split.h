@@ -18,12 +18,14 @@ at::Tensor with_halves(const at::Tensor& tensor, int64_t dim, const at::Tensor& 
 TransformReport split(FloatNetwork& network, const nlohmann::json& options);
 void check_split(const nlohmann::json& options);
 nlohmann::json split_defaults();
+TransformNeeds split_needs(const FloatNetwork& network, const nlohmann::json& options);
 
 inline constexpr Transform kSplit{"split",
                                   "features with the largest weights computed twice and read half",
                                   "arXiv:1901.09504",
                                   split,
                                   check_split,
-                                  split_defaults};
+                                  split_defaults,
+                                  split_needs};
 
 }  // namespace laconic::transform
