@@ -20,4 +20,15 @@ void trim_heap();
 /// when the heap sees fit: slower, for work under a limit.
 void return_freed_memory_at_once();
 
+/// While one lives, the heap keeps what is freed for what is allocated next: for loops whose rounds
+/// take and free the same pieces (of up to 32 MiB), which the system would give and clear anew each
+/// time. Does nothing after return_freed_memory_at_once. One at a time.
+class FreedMemoryKept {
+ public:
+  FreedMemoryKept();
+  ~FreedMemoryKept();
+  FreedMemoryKept(const FreedMemoryKept&) = delete;
+  FreedMemoryKept& operator=(const FreedMemoryKept&) = delete;
+};
+
 }  // namespace laconic

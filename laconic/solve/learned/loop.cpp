@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "laconic/base/interrupt.h"
+#include "laconic/base/memory.h"
 #include "laconic/graph/mixed_precision.h"
 #include "laconic/kernel/philox.h"
 #include "laconic/solve/problem.h"
@@ -112,6 +113,7 @@ void Loop::restore(const State& state) {
 
 std::vector<LayerSolution> Loop::run() {
   const at::NoGradGuard no_gradient;
+  const FreedMemoryKept kept;  // each step takes what the one before it freed
   begin_ = options_.steps > 0 ? loss_of_all() : 0;
   if (begin_ == 0) return solutions();
   std::vector<State> candidates = {state()};
