@@ -50,8 +50,9 @@ MemoryReport plan_transform(const LanguageModel& model, const Transform& transfo
   if (work.run > 0) work.windows = context.windows.size(0), work.length = context.windows.size(1);
   work.other = {.where = std::string("[transform ") + transform.name + "]",
                 .worker = "what the transform works with",
-                .what_helps = "choose shorter windows (calibration.length), or leave the transform "
-                              "out of the recipe",
+                .what_helps =
+                    "choose shorter windows (calibration.length), or leave the transform "
+                    "out of the recipe",
                 .looks = std::move(needs.looks),
                 .others = std::move(needs.others),
                 .kept = needs.kept};

@@ -3,6 +3,7 @@
 
 #include "laconic/base/memory.h"
 #include "small_models.h"
+#include "tests/testing/instrumented.h"
 
 namespace laconic {
 namespace {
@@ -84,6 +85,7 @@ class MemoryOfTransforms : public ::testing::TestWithParam<Transform> {
 constexpr uint64_t kOfTheProcess = 8 << 20;  // its heap is a little more or less each time
 
 TEST_P(MemoryOfTransforms, StaysUnderTheLeastLimitThatIsNotRefused) {
+  if (testing::kIsInstrumented) GTEST_SKIP() << "a sanitizer takes memory of its own";
   auto model = this->model();
   auto context = this->context(model);
   trim_heap();
@@ -106,8 +108,7 @@ class MemoryOfWindows : public MemoryOfTransforms {};
 TEST_P(MemoryOfWindows, FewerAtOnceAndOnDiskChangesNoBit) {
   auto free = model(), limited = model();
   auto context = this->context(free);
-  EXPECT_EQ(transform_model(free, GetParam(), options(), context).memory.carried,
-            KeptIn::kMemory);
+  EXPECT_EQ(transform_model(free, GetParam(), options(), context).memory.carried, KeptIn::kMemory);
   context.host_memory = least(limited, context) + kOfTheProcess;
   const auto report = transform_model(limited, GetParam(), options(), context);
   EXPECT_EQ(report.memory.carried, KeptIn::kDisk);
@@ -132,8 +133,10 @@ TEST(MemoryPlanOfTransforms, EveryTransformThatReadsWeightsSaysWhatItTakes) {
 
 TEST(MemoryPlanOfTransforms, NamesTheLayerThatNeedsTheMost) {
   const TemporaryDirectory directory;
-  const auto model = testing::small_model(directory.path(), testing::small_decoder().patch(
-      nlohmann::json::parse(R"([{"op": "add", "path": "/architectures", "value": ["LlamaForCausalLM"]}])")));
+  const auto model = testing::small_model(
+      directory.path(),
+      testing::small_decoder().patch(nlohmann::json::parse(
+          R"([{"op": "add", "path": "/architectures", "value": ["LlamaForCausalLM"]}])")));
   auto context = testing::context_of(model, QuantSpec{});
   context.host_memory = 1;
   expect_error<c10::ValueError>(

@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 
+#include "laconic/base/memory.h"
 #include "laconic/graph/run.h"
 #include "laconic/optimize/cayley.h"
 #include "laconic/optimize/schedule.h"
@@ -19,7 +20,9 @@ namespace laconic::transform {
 namespace {
 
 // Looks at the loss on the way, the last one at the end.
-constexpr int64_t kLooks = 2;
+constexpr int64_t kLooks = 4;
+// One window of so many is only looked at, and at most so many are.
+constexpr int64_t kWindowsOfLook = 8, kMostLooked = 16;
 // The fixed point leaves a step a little beside the manifold.
 constexpr int64_t kStepsOfDrift = 10;
 
@@ -144,10 +147,25 @@ at::Tensor orthonormal(const at::Tensor& matrix) {
   return (q * r.diagonal().sign()).t().to(at::kFloat).contiguous();
 }
 
+/// Windows to learn on, and others that say whether that helped: what is learned of a few windows
+/// may be of them alone.
+struct Division {
+  at::Tensor learned, looked;
+};
+
+/// Few windows serve for both.
+Division divide(const at::Tensor& windows, int64_t wanted) {
+  const int64_t count = windows.size(0);
+  const int64_t looked = std::min(count / kWindowsOfLook, kMostLooked);
+  const at::Tensor learned = windows.slice(0, 0, std::min(count - looked, wanted));
+  return {learned, looked == 0 ? learned : windows.slice(0, count - looked)};
+}
+
 /// Shows the steps done at each look, with rotations in `parameters`.
 void descend(const graph::Runner& runner, RotatedParameters& parameters, const at::Tensor& windows,
              const RotationLearning& options, const std::function<void(int64_t done)>& look) {
   const at::AutoGradMode gradient(true);
+  const FreedMemoryKept kept;
   const optimize::LinearDecay rate{.steps = options.steps, .start = options.rate, .end = 0};
   std::vector<optimize::CayleySgd> optimizers(parameters.matrices.size());
   for (int64_t step = 0; step < options.steps; ++step) {
@@ -210,12 +228,13 @@ LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<Learned
                     "--calibration FILE.");
   const graph::Runner runner(quantized_graph(network, options));
   RotatedParameters parameters(*network.parameters, regions);
-  const at::Tensor used = windows.slice(0, 0, options.steps * options.batch);
-  Candidate best = look_at(runner, parameters, used, 0);
+  const auto [learned, looked_at] = divide(windows, options.steps * options.batch);
+  const at::Tensor looked = looked_at;  // a lambda may not capture a part of a binding
+  Candidate best = look_at(runner, parameters, looked, 0);
   LearningOutcome outcome{.loss_before = best.loss};
-  descend(runner, parameters, used, options, [&](int64_t done) {
+  descend(runner, parameters, learned, options, [&](int64_t done) {
     // Not for a loss that is no number.
-    if (Candidate now = look_at(runner, parameters, used, done); now.loss < best.loss)
+    if (Candidate now = look_at(runner, parameters, looked, done); now.loss < best.loss)
       best = std::move(now);
   });
   outcome.loss_after = best.loss;

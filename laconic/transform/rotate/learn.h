@@ -20,7 +20,8 @@ struct RotationLearning {
   bool quantizes_weights = false;  ///< on the way to the loss; inputs always are
 };
 
-/// The cross-entropy of the network with its quantizers over all windows that it learns on.
+/// The cross-entropy of the network with its quantizers over windows that it does not learn on: the
+/// last eighth, at most 16; over those that it does learn on where there are fewer than 8.
 struct LearningOutcome {
   double loss_before = 0, loss_after = 0;  ///< never more than before
   int64_t best_step = 0;                   ///< whose rotations were taken; 0: those of the start
