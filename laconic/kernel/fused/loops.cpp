@@ -260,9 +260,10 @@ HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batc
       return quantize_by<VectorOps<Wide, DivideBy::kPower, true>, kGrid, kZero, StoreAs::kExact, T>(
           job, all, batch, count_of);
   }
+  constexpr DivideBy kQuick = sizeof(T) == 2 ? DivideBy::kShort : DivideBy::kQuick;
   if (by != DivideBy::kDivision && HWY_NATIVE_FMA)
-    return quantize_by<VectorOps<Wide, DivideBy::kQuick, kFinite>, kGrid, kZero, kAs, T>(
-        job, all, batch, count_of);
+    return quantize_by<VectorOps<Wide, kQuick, kFinite>, kGrid, kZero, kAs, T>(job, all, batch,
+                                                                               count_of);
   quantize_by<VectorOps<Wide, DivideBy::kDivision, kFinite>, kGrid, kZero, kAs, T>(job, all, batch,
                                                                                    count_of);
 }
