@@ -10,97 +10,14 @@
 // After foreach_target.h
 #include <hwy/cache_control.h>
 
+#include "laconic/kernel/fused/batch-inl.h"
 #include "laconic/kernel/fused/elements-inl.h"
 #include "laconic/kernel/fused/extremes-inl.h"
+#include "laconic/kernel/fused/stairs-inl.h"
 #include "laconic/kernel/fused/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {
-
-using Wide = hn::ScalableTag<float>;
-using One = hn::CappedTag<float, 1>;
-using Grid = GridOf<VectorOps<Wide>>;
-
-/// Runs that are worked on together: their elements stay in the first cache between the two looks.
-inline constexpr int64_t kElementsTogether = 4096;
-inline constexpr int64_t kRunsTogether = 256;
-
-int64_t runs_together(int64_t elements) {
-  return std::clamp<int64_t>(kElementsTogether / elements, 1, kRunsTogether);
-}
-
-/// Keys of several runs side by side, and the numbers made of them.
-struct Together {
-  HWY_ALIGN int32_t low[kRunsTogether], high[kRunsTogether], magnitude[kRunsTogether];
-  HWY_ALIGN float scale[kRunsTogether], inverse[kRunsTogether], zero_point[kRunsTogether];
-};
-
-/// Numbers of `count` runs whose keys stand in `all`; the arrays are read in whole vectors.
-HWY_INLINE bool numbers_together(const FusedJob& job, Together& all, int64_t count) {
-  using O = VectorOps<Wide>;
-  const Wide d;
-  const O::DI whole;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  bool is_finite = true;
-  for (int64_t i = 0; i < count; i += lanes) {
-    auto scale = hn::Zero(d), zero_point = scale;
-    const auto finite = numbers_of_keys<O>(
-        hn::Load(whole, all.low + i), hn::Load(whole, all.high + i),
-        hn::Load(whole, all.magnitude + i), job.rule, job.grid, scale, zero_point);
-    if (job.codes.scale != nullptr) scale = coded_scale<O>(scale, job.codes);
-    hn::Store(scale, d, all.scale + i);
-    hn::Store(zero_point, d, all.zero_point + i);
-    const auto counted =
-        hn::Lt(hn::Iota(d, static_cast<float>(i)), hn::Set(d, static_cast<float>(count)));
-    is_finite = is_finite && hn::AllTrue(d, hn::Or(finite, hn::Not(counted)));
-  }
-  return is_finite;
-}
-
-/// Reciprocals of the scales, and how to divide by all of them.
-HWY_INLINE DivideBy prepare_division(Together& all, int64_t count) {
-  const Wide d;
-  const Keys whole;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto one = hn::Set(d, 1.0F);
-  auto smallest = one, largest = one;
-  auto digits = hn::Zero(whole);
-  for (int64_t i = 0; i < count; i += lanes) {
-    const auto counted =
-        hn::Lt(hn::Iota(d, static_cast<float>(i)), hn::Set(d, static_cast<float>(count)));
-    const auto scale = hn::IfThenElse(counted, hn::Load(d, all.scale + i), one);
-    hn::Store(hn::Div(one, scale), d, all.inverse + i);
-    smallest = hn::IfThenElse(hn::Gt(scale, smallest), smallest, scale);
-    largest = hn::IfThenElse(hn::Lt(scale, largest), largest, scale);
-    digits = hn::Or(digits, hn::And(hn::BitCast(whole, scale), hn::Set(whole, 0x007FFFFF)));
-  }
-  const auto is_quick = hn::And(hn::Gt(smallest, hn::Set(d, kSmallestQuick)),
-                                hn::Lt(largest, hn::Set(d, kLargestQuick)));
-  if (!hn::AllTrue(d, is_quick)) return DivideBy::kDivision;
-  if (hn::AllTrue(whole, hn::Eq(digits, hn::Zero(whole)))) return DivideBy::kPower;
-  return HWY_NATIVE_FMA ? DivideBy::kQuick : DivideBy::kDivision;
-}
-
-/// Elements that share a scale, and how far ahead of its use memory is asked for, in elements.
-template <typename T>
-struct Run {
-  const T* HWY_RESTRICT x;
-  T* HWY_RESTRICT y;
-  int64_t count, ahead;
-  bool streams;
-};
-
-/// Whether the run's values go past the cache: in whole vectors, or in one half of a vector each
-/// (short runs of bfloat16); never some of a line of the cache and some not, which takes long.
-template <typename T>
-HWY_INLINE bool goes_past_cache(const Run<T>& run) {
-  constexpr int64_t kLong = 1024;  // elements; of more the rest costs little
-  const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
-  const int64_t unit = run.count < 2 * lanes ? lanes : lanes * int64_t{sizeof(float) / sizeof(T)};
-  return run.streams &&
-         reinterpret_cast<uintptr_t>(run.y) % (sizeof(T) * static_cast<size_t>(unit)) == 0 &&
-         (run.count >= kLong || run.count % unit == 0);
-}
 
 /// Quantizes elements that share a scale.
 template <class O, GridKind kGrid, bool kZero>
@@ -205,11 +122,12 @@ void quantize_rest(const Run<T>& run, float scale, float zero_point, const Eleme
   }
 }
 
-/// Where runs lie that are worked on together, one after the other.
-struct Batch {
-  int64_t begin, count;  ///< first element; runs
-  int64_t ahead;
-};
+/// The first run of a batch.
+template <typename T>
+HWY_INLINE Run<T> first_run(const FusedJob& job, const Batch& batch, int64_t count) {
+  return {static_cast<const T*>(job.x) + batch.begin, static_cast<T*>(job.value) + batch.begin,
+          count, batch.ahead, job.streams};
+}
 
 /// Quantizes runs whose numbers stand in `all`; run i has count_of(i) elements.
 template <class O, GridKind kGrid, bool kZero, StoreAs kAs, typename T, class CountOf>
@@ -217,8 +135,7 @@ HWY_INLINE void quantize_by(const FusedJob& job, const Together& all, const Batc
                             const CountOf& count_of) {
   const Grid grid = grid_numbers<VectorOps<Wide>>(job.grid);
   const auto lanes = static_cast<int64_t>(hn::Lanes(Wide()));
-  Run<T> run{static_cast<const T*>(job.x) + batch.begin, static_cast<T*>(job.value) + batch.begin,
-             0, batch.ahead, job.streams};
+  Run<T> run = first_run<T>(job, batch, 0);
   const auto scale_of = [&](int64_t i) HWY_ATTR {
     const auto scale = O::set(all.scale[i]);
     return RunScale<O>{scale, O::set(all.zero_point[i]), {scale, O::set(all.inverse[i]), false}};
@@ -250,11 +167,95 @@ HWY_INLINE bool has_few_digits(const ElementGrid& grid) {
   return grid.relative_step >= 0x1p-7F;
 }
 
+#if LACONIC_HAS_NARROW
+/// A whole run with one scale, or its rest: what narrow-inl.h leaves.
+HWY_NOINLINE void quantize_plainly(const Run<uint16_t>& run, float scale,
+                                   const ElementGrid& elements) {
+  using O = VectorOps<Wide, DivideBy::kShort, true>;
+  const Grid grid = grid_numbers<VectorOps<Wide>>(elements);
+  quantize_run<O, GridKind::kMinifloat, false, StoreAs::kFinite>(run, run_scale<O>(scale, 0), grid);
+  quantize_rest<GridKind::kMinifloat, false>(run, scale, 0, elements);
+}
+
+/// Quantizes elements of a run as `quantize_plainly` does.
+struct Plainly {
+  float scale;
+  const ElementGrid& grid;
+  HWY_INLINE void operator()(const uint16_t* x, uint16_t* y, int64_t count) const {
+    quantize_plainly({x, y, count, 0, false}, scale, grid);
+  }
+};
+
+/// All runs of a batch, each by the rule that `rule_of` makes of its scale.
+template <class CountOf, class RuleOf>
+HWY_INLINE void quantize_by_rules(const FusedJob& job, const Together& all, const Batch& batch,
+                                  const CountOf& count_of, const RuleOf& rule_of) {
+  auto run = first_run<uint16_t>(job, batch, 0);
+  for (int64_t i = 0; i < batch.count; ++i, run.x += run.count, run.y += run.count) {
+    const Plainly plain{all.scale[i], job.grid};
+    run.count = count_of(i);
+    const int64_t done = quantize_normal(run, rule_of(all.scale[i], plain), plain);
+    if (done < run.count) plain(run.x + done, run.y + done, run.count - done);
+  }
+}
+
+/// Under powers of two. @param is_even  all runs are as long
+template <class CountOf>
+HWY_INLINE void quantize_by_digits(const FusedJob& job, const Together& all, const Batch& batch,
+                                   const CountOf& count_of, bool is_even) {
+  const DigitRounding of_one = digit_rounding(job.grid);
+  auto run = first_run<uint16_t>(job, batch, count_of(0));
+  if (!is_even || run.count != 2 * static_cast<int64_t>(hn::Lanes(Narrow())))
+    return quantize_by_rules(job, all, batch, count_of, [&](float scale, const Plainly&) HWY_ATTR {
+      return moved(of_one, scale);
+    });
+  const bool streams = streams_words(run);
+  for (int64_t i = 0; i < batch.count; ++i, run.x += run.count, run.y += run.count) {
+    hwy::Prefetch(run.x + run.ahead);
+    quantize_block<2>(run.x, run.y, streams, moved(of_one, all.scale[i]),
+                      Plainly{all.scale[i], job.grid});
+  }
+}
+
+/// Quantizes runs on the bits of their elements. @returns whether there is a way.
+template <class CountOf>
+HWY_INLINE bool quantize_narrow(const FusedJob& job, const Together& all, const Batch& batch,
+                                DivideBy by, const CountOf& count_of) {
+  const ElementGrid& grid = job.grid;
+  const auto run = first_run<uint16_t>(job, batch, count_of(0));
+  const bool is_even = batch.count == 1 || job.runs.length % job.runs.group == 0;
+  const bool is_whole = is_even && run.count % static_cast<int64_t>(hn::Lanes(Narrow())) == 0;
+  switch (narrow_way(job, by, run.count, is_whole)) {
+    case NarrowWay::kNone:
+      return false;
+    case NarrowWay::kE2m1:
+      by == DivideBy::kPower
+          ? quantize_e2m1_by_powers(run, batch.count, all.scale, grid.lowest_power)
+          : quantize_e2m1(run, batch.count, all.scale, grid.lowest_power);
+      return true;
+    case NarrowWay::kDigits:
+      quantize_by_digits(job, all, batch, count_of, is_even);
+      return true;
+    case NarrowWay::kOctaves:
+      quantize_by_rules(job, all, batch, count_of, [&](float scale, const Plainly& plain) HWY_ATTR {
+        return octave_stairs(scale, grid, plain);
+      });
+      return true;
+  }
+  return false;
+}
+#endif
+
 template <GridKind kGrid, bool kZero, StoreAs kAs, typename T, class CountOf>
 HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batch& batch,
                                   const CountOf& count_of) {
   constexpr bool kFinite = kAs == StoreAs::kFinite;
   const DivideBy by = prepare_division(all, batch.count);
+#if LACONIC_HAS_NARROW
+  if constexpr (kFinite && !kZero && kGrid == GridKind::kMinifloat && sizeof(T) == 2) {
+    if (quantize_narrow(job, all, batch, by, count_of)) return;
+  }
+#endif
   if constexpr (kFinite && !kZero) {
     if (by == DivideBy::kPower && has_few_digits<kGrid>(job.grid))
       return quantize_by<VectorOps<Wide, DivideBy::kPower, true>, kGrid, kZero, StoreAs::kExact, T>(
