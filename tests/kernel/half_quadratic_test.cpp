@@ -54,7 +54,7 @@ TEST(RowShifts, AreCountedAsOneByOneWhileTheScaleMoves) {
       EXPECT_EQ(shifts.usable(), static_cast<int64_t>(direct.shifts.size()));
       const Shrinkage by{static_cast<float>(kPower), kBeta};
       for (const double edge : {-0.1, -0.02, -0.001, 0.0, 0.003, 0.03, 0.2}) {
-        const CountPair above = shifts.above({edge_at(by, edge), edge_at(by, -edge)});
+        const CountPair above = shifts.above({edge_at(edge), edge_at(-edge)}, by);
         EXPECT_NEAR(above[0], direct.above(edge), 1);  // one may lie on an edge in float32
         EXPECT_NEAR(above[1], direct.above(-edge), 1);
       }

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <hwy/contrib/sort/vqsort.h>
 
 #include <algorithm>
 #include <cmath>
@@ -52,18 +53,19 @@ HalfQuadraticSearch::HalfQuadraticSearch(const at::Tensor& rows, float q_min, fl
   places_ = RowPlaces(rows_, static_cast<int64_t>(q_max - q_min) + 1);
   at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / count_),
                    [&](int64_t first, int64_t last) {
-                     for (int64_t row = first; row < last; ++row) sort(rows, row);
+                     const hwy::Sorter sorter;
+                     for (int64_t row = first; row < last; ++row) sort(rows, row, sorter);
                    });
 }
 
-void HalfQuadraticSearch::sort(const at::Tensor& rows, int64_t row) {
+void HalfQuadraticSearch::sort(const at::Tensor& rows, int64_t row, const hwy::Sorter& sorter) {
   const float* from = rows.const_data_ptr<float>() + row * count_;
   float* x = x_.mutable_data_ptr<float>() + row * (count_ + 2) + 1;
   double* sums = sums_.mutable_data_ptr<double>() + row * (count_ + 1);
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   x[-1] = -kInfinity, x[count_] = kInfinity;
   std::copy_n(from, count_, x);
-  std::sort(x, x + count_);
+  sorter(x, static_cast<size_t>(count_), hwy::SortAscending());
   sums[0] = 0;
   for (int64_t i = 0; i < count_; ++i) sums[i + 1] = sums[i] + static_cast<double>(x[i]);
 }

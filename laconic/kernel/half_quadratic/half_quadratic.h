@@ -7,6 +7,10 @@
 
 #include "laconic/kernel/half_quadratic/shifts.h"
 
+namespace hwy {
+class Sorter;
+}
+
 namespace laconic::kernel {
 
 /// Scales that follow from a round without a restriction: |median| or the minimum if that is more,
@@ -64,7 +68,7 @@ class HalfQuadraticSearch {
  private:
   HalfQuadraticRounds run(const HalfQuadraticStart& start, const HalfQuadraticTimes& times,
                           const FreeScales* free);
-  void sort(const at::Tensor& rows, int64_t row);
+  void sort(const at::Tensor& rows, int64_t row, const hwy::Sorter& sorter);
   /// @param scale  becomes the median. @returns the sum of |error| before.
   double round_of_row(int64_t row, float& scale, float zero_point, double beta,
                       std::vector<float>& room);

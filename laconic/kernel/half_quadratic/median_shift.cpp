@@ -50,7 +50,7 @@ class MedianSearch {
         low = is_above ? bracket_.low : bracket_.high - 2 * reach;
         high = is_above ? low + 2 * reach : bracket_.high;
       }
-      const CountPair above = shifts_.above({edge_at(by_, low), edge_at(by_, high)});
+      const CountPair above = shifts_.above({edge_at(low), edge_at(high)}, by_);
       bracket_.narrow(low, above[0], place_);
       bracket_.narrow(high, above[1], place_);
     }

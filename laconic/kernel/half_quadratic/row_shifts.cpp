@@ -9,6 +9,7 @@
 #define HWY_TARGET_INCLUDE "laconic/kernel/half_quadratic/row_shifts.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #ifndef LACONIC_KERNEL_HALF_QUADRATIC_ROW_SHIFTS_ONCE
@@ -19,6 +20,12 @@ namespace laconic::kernel {
 template <class Vector>
 struct EdgeCodes {
   Vector code, size, value, power, reach;  ///< reach: as far as errors go
+};
+
+/// Both edges, and the errors that shrink to them under the code 1.
+struct ShrunkEdges {
+  EdgePair edges;
+  std::array<float, 2> power;  ///< (size * beta)^(1 / (p - 1))
 };
 
 }  // namespace laconic::kernel
@@ -32,12 +39,13 @@ using CodeLanes = hn::ScalableTag<float>;
 using CodeVector = hn::Vec<CodeLanes>;
 using PlaceLanes = hn::RebindToSigned<CodeLanes>;
 
-/// Finds the edges of codes from `code` on.
+/// Finds those edges of codes from `code` on that are asked for.
 HWY_INLINE void find_edges(const SortedRow& row, const EdgePlaces& places, int64_t code,
-                           CodeVector edges) {
+                           hn::Mask<CodeLanes> asked, CodeVector edges) {
   const CodeLanes d;
-  const auto is_there = hn::And(hn::Lt(hn::LoadU(d, places.last + code), edges),
-                                hn::Ge(hn::LoadU(d, places.following + code), edges));
+  const auto is_between = hn::And(hn::Lt(hn::LoadU(d, places.last + code), edges),
+                                  hn::Ge(hn::LoadU(d, places.following + code), edges));
+  const auto is_there = hn::Or(is_between, hn::Not(asked));
   if (hn::AllTrue(d, is_there)) return;
   HWY_ALIGN float edge[hn::MaxLanes(d)];
   hn::Store(edges, d, edge);
@@ -61,37 +69,55 @@ void find_codes(const SortedRow& row, const RowCodes& codes, const CodePlaces& p
   for (int64_t i = 0; i < count; i += static_cast<int64_t>(hn::Lanes(d))) {
     const auto code = codes_from(codes, i);
     const auto is_inner = hn::Lt(code, hn::Set(d, codes.high));
+    const auto is_code = hn::Le(code, hn::Set(d, codes.high));
     const auto boundary = hn::Mul(hn::Add(code, hn::Set(d, 0.5F)), scale);
-    find_edges(row, places.end, i, hn::IfThenElse(is_inner, boundary, infinity));
-    find_edges(row, places.middle, i, hn::Mul(code, scale));
+    find_edges(row, places.end, i, is_code, hn::IfThenElse(is_inner, boundary, infinity));
+    find_edges(row, places.middle, i, is_code, hn::Mul(code, scale));
   }
 }
 
 /// How many numbers of the codes from `first` on shift as far as the edge.
 HWY_INLINE hn::Vec<PlaceLanes> shifted(const SortedRow& row, const CodePlaces& places,
                                        int64_t first, const EdgeCodes<CodeVector>& codes,
-                                       const ShiftEdge& edge, size_t which) {
+                                       const ShrunkEdges& shrunk, size_t which) {
   const CodeLanes d;
   const PlaceLanes whole;
+  const ShiftEdge& edge = shrunk.edges[which];
   // An error this far from zero shifts as far as the edge, and so does the larger one that shrinks
-  // to it. Without branches: which way the edges lie changes from round to round.
-  const auto near = hn::Min(hn::Mul(codes.size, hn::Set(d, edge.size)), codes.reach);
-  const auto far =
-      hn::Max(near, hn::Min(hn::Mul(codes.power, hn::Set(d, edge.power)), codes.reach));
+  // to it. What is not reached is not looked for: it lies at an end of the code's numbers.
+  const auto near = hn::Mul(codes.size, hn::Set(d, edge.size));
+  const auto far = hn::Max(near, hn::Mul(codes.power, hn::Set(d, shrunk.power[which])));
+  const auto is_near = hn::Lt(near, codes.reach), is_far = hn::Lt(far, codes.reach);
   const auto sign =
       hn::Xor(hn::And(codes.code, hn::Set(d, -0.0F)), hn::Set(d, edge.is_negative ? -0.0F : 0.0F));
-  find_edges(row, places.near[which], first, hn::Add(codes.value, hn::Xor(near, sign)));
-  find_edges(row, places.far[which], first, hn::Add(codes.value, hn::Xor(far, sign)));
+  find_edges(row, places.near[which], first, is_near, hn::Add(codes.value, hn::Xor(near, sign)));
+  find_edges(row, places.far[which], first, is_far, hn::Add(codes.value, hn::Xor(far, sign)));
   const auto begin = hn::LoadU(whole, places.end.place + first - 1),
              end = hn::LoadU(whole, places.end.place + first);
   const auto inside = [&](const EdgePlaces& of) HWY_ATTR {
     return hn::Min(hn::Max(hn::LoadU(whole, of.place + first), begin), end);
   };
-  return hn::Abs(hn::Sub(inside(places.near[which]), inside(places.far[which])));
+  const auto last = hn::IfThenElse(hn::Lt(hn::BitCast(whole, sign), hn::Zero(whole)), begin, end);
+  const auto limit = hn::IfThenElse(hn::RebindMask(whole, is_far), inside(places.far[which]), last);
+  return hn::IfThenElseZero(hn::RebindMask(whole, is_near),
+                            hn::Abs(hn::Sub(inside(places.near[which]), limit)));
+}
+
+ShrunkEdges shrunk_edges(const EdgePair& edges, const Shrinkage& by) {
+  const hn::CappedTag<float, 4> d;
+  constexpr float kMost = 1e30F, kLeast = 1e-37F;  // times 0 it is 0; of 0 there is no logarithm
+  HWY_ALIGN float numbers[4] = {1.0F, 1.0F, 1.0F, 1.0F};
+  for (size_t i = 0; i < edges.size(); ++i)
+    numbers[i] = std::max(static_cast<float>(edges[i].size * by.beta), kLeast);
+  for (size_t i = 0; i < edges.size(); i += hn::Lanes(d)) {
+    const auto exponent = hn::Mul(hn::Log(d, hn::Load(d, numbers + i)), hn::Set(d, 1 / (by.p - 1)));
+    hn::Store(hn::Exp(d, hn::Min(exponent, hn::Set(d, std::log(kMost)))), d, numbers + i);
+  }
+  return {edges, {numbers[0], numbers[1]}};
 }
 
 CountPair count_above(const SortedRow& row, const RowCodes& codes, const CodePlaces& places,
-                      const float* powers, const EdgePair& edges) {
+                      const float* powers, const ShrunkEdges& edges) {
   const CodeLanes d;
   const PlaceLanes whole;
   const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
@@ -104,10 +130,11 @@ CountPair count_above(const SortedRow& row, const RowCodes& codes, const CodePla
   for (int64_t i = 0; i < count; i += static_cast<int64_t>(hn::Lanes(d))) {
     const auto code = codes_from(codes, i);
     const auto is_inner = hn::And(hn::Lt(code, high), hn::Gt(code, low));
+    const auto reach = hn::IfThenElseZero(hn::Le(code, high), hn::IfThenElse(is_inner, half, most));
     const EdgeCodes<CodeVector> all{code, hn::Abs(code), hn::Mul(code, hn::Set(d, codes.scale)),
-                                    hn::LoadU(d, powers + i), hn::IfThenElse(is_inner, half, most)};
-    first = hn::Add(first, shifted(row, places, i, all, edges[0], 0));
-    second = hn::Add(second, shifted(row, places, i, all, edges[1], 1));
+                                    hn::LoadU(d, powers + i), reach};
+    first = hn::Add(first, shifted(row, places, i, all, edges, 0));
+    second = hn::Add(second, shifted(row, places, i, all, edges, 1));
   }
   return {hn::GetLane(hn::SumOfLanes(whole, first)), hn::GetLane(hn::SumOfLanes(whole, second))};
 }
@@ -120,20 +147,10 @@ namespace laconic::kernel {
 namespace {
 
 HWY_EXPORT(find_codes);
+HWY_EXPORT(shrunk_edges);
 HWY_EXPORT(count_above);
 
-double power_of_edge(const Shrinkage& by, double size) {
-  constexpr float kMost = 1e30F;  // times 0 it is 0
-  return size > 0 ? std::min(kMost, std::pow(static_cast<float>(size * by.beta), 1 / (by.p - 1)))
-                  : kMost;
-}
-
 }  // namespace
-
-ShiftEdge edge_at(const Shrinkage& by, double shift) {
-  return {static_cast<float>(std::abs(shift)),
-          static_cast<float>(power_of_edge(by, std::abs(shift))), shift < 0};
-}
 
 RowPlaces::RowPlaces(int64_t rows, int64_t codes)
     : room_(EdgePlaces::room(codes)),
@@ -178,8 +195,9 @@ RowShifts::RowShifts(const SortedRow& row, const RowCodes& codes, const CodePowe
   error_ = 2 * sums + products * static_cast<double>(codes.scale);
 }
 
-CountPair RowShifts::above(const EdgePair& edges) const {
-  CountPair counts = HWY_DYNAMIC_DISPATCH(count_above)(row_, codes_, places_, powers_, edges);
+CountPair RowShifts::above(const EdgePair& edges, const Shrinkage& by) const {
+  const ShrunkEdges shrunk = HWY_DYNAMIC_DISPATCH(shrunk_edges)(edges, by);
+  CountPair counts = HWY_DYNAMIC_DISPATCH(count_above)(row_, codes_, places_, powers_, shrunk);
   for (size_t i = 0; i < counts.size(); ++i)
     if (edges[i].is_negative) counts[i] = usable_ - counts[i];
   return counts;

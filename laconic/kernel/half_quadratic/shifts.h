@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -22,10 +23,10 @@ struct RowCodes {
 /// A number that shifts are compared with: those of its sign that are farther from zero are
 /// counted.
 struct ShiftEdge {
-  float size, power;  ///< power: (size * beta)^(1 / (p - 1))
+  float size;
   bool is_negative;
 };
-ShiftEdge edge_at(const Shrinkage& by, double shift);
+inline ShiftEdge edge_at(double shift) { return {static_cast<float>(std::abs(shift)), shift < 0}; }
 
 /// Two edges, and how many shifts are above each.
 using EdgePair = std::array<ShiftEdge, 2>;
@@ -71,7 +72,7 @@ class RowShifts {
   double error() const { return error_; }  ///< sum |x - value|
   int64_t usable() const { return usable_; }
   /// How many shifts are above the edges.
-  CountPair above(const EdgePair& edges) const;
+  CountPair above(const EdgePair& edges, const Shrinkage& by) const;
 
  private:
   const SortedRow& row_;
