@@ -1,5 +1,5 @@
-// Minifloats of bfloat16 numbers without arithmetic on floats: on their bits, 16 at a time. Equal to
-// element_math-inl.h bit for bit, for scales that kShort divides by. Included once for each
+// Minifloats of bfloat16 numbers without arithmetic on floats: on their bits, 16 at a time. Equal
+// to element_math-inl.h bit for bit, for scales that kShort divides by. Included once for each
 // instruction set (see Highway's foreach_target.h), so the guard below is a toggle and not #pragma
 // once.
 #if defined(LACONIC_NARROW_INL_H) == defined(HWY_TARGET_TOGGLE)
@@ -46,7 +46,8 @@ HWY_INLINE Stairs load_stairs(const int16_t* thresholds, const int16_t* values) 
 HWY_INLINE Words16 climbed(Words16 magnitude, const Stairs& stairs) {
   const Narrow d;
   constexpr int16_t kStep = 0x0202, kFirst = 0x0100;  // a place is the numbers of its two bytes
-  const auto place = [&](int steps) HWY_ATTR { return hn::Set(d, int16_t(kFirst + steps * kStep)); };
+  const auto place = [&](int steps)
+                         HWY_ATTR { return hn::Set(d, int16_t(kFirst + steps * kStep)); };
   const auto beyond = [&](Words16 at, int steps) HWY_ATTR {
     const auto is_beyond = hn::Gt(magnitude, hn::TableLookupBytes(stairs.thresholds, at));
     return hn::IfThenElseZero(is_beyond, hn::Set(d, int16_t(steps * kStep)));

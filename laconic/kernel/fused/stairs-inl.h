@@ -1,6 +1,6 @@
 // Which bfloat16 numbers are quantized by narrow-inl.h, and what it needs of their scales. Included
-// once for each instruction set (see Highway's foreach_target.h), so the guard below is a toggle and
-// not #pragma once.
+// once for each instruction set (see Highway's foreach_target.h), so the guard below is a toggle
+// and not #pragma once.
 #if defined(LACONIC_STAIRS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef LACONIC_STAIRS_INL_H
 #undef LACONIC_STAIRS_INL_H
@@ -29,8 +29,8 @@ HWY_INLINE bool is_wide(const ElementGrid& grid) {
 }
 
 /// Largest bfloat16, in the upper half, whose quotient by `scale` rounds to `factor` (1 <= factor <
-/// 2, few digits) at most, or with kBelow to less. The quotient rounds to it in half a last place to
-/// both sides; the difference to that is exact where its sign is in doubt.
+/// 2, few digits) at most, or with kBelow to less. The quotient rounds to it in half a last place
+/// to both sides; the difference to that is exact where its sign is in doubt.
 template <bool kBelow>
 HWY_INLINE hn::Vec<Keys> largest_half(hn::Vec<Wide> scale, float factor) {
   const Wide d;
@@ -58,8 +58,9 @@ HWY_INLINE void store_e2m1_stairs(hn::Vec<Wide> scale, int16_t* thresholds, int1
   const Keys d;
   const auto pair = [](hn::Vec<Keys> low, hn::Vec<Keys> high)
                         HWY_ATTR { return hn::Or(hn::ShiftRight<16>(low), high); };
-  const auto octaves = [&](hn::Vec<Keys> words, int low, int high)
-                           HWY_ATTR { return hn::Add(words, hn::Set(d, (high * 65536 + low) * 128)); };
+  const auto octaves = [&](hn::Vec<Keys> words, int low, int high) HWY_ATTR {
+    return hn::Add(words, hn::Set(d, (high * 65536 + low) * 128));
+  };
   const auto at_4 = largest_half<false>(scale, 1.0F), at_5 = largest_half<false>(scale, 1.25F);
   const auto at_6 = largest_half<true>(scale, 1.5F), at_7 = largest_half<true>(scale, 1.75F);
   const auto turns = pair(at_7, at_5);

@@ -26,8 +26,9 @@ at::Tensor in_pairs(const at::Tensor& x) {
 void check_granularity_of(const QuantSpec& spec, const at::Tensor& x) {
   const auto* channel = std::get_if<PerChannel>(&spec.granularity);
   TORCH_CHECK_VALUE(channel == nullptr || channel->axis + 1 != x.dim(),
-                    "[complex_signs] granularity channel of axis ", x.dim() - 1,
-                    ", shape ", x.sizes(), ": expected an axis before the last one, whose "
+                    "[complex_signs] granularity channel of axis ", x.dim() - 1, ", shape ",
+                    x.sizes(),
+                    ": expected an axis before the last one, whose "
                     "neighbours are one number.");
 }
 
