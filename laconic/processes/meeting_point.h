@@ -12,10 +12,10 @@ struct MeetingPoint {
   std::string address;  ///< a host's name or number
   uint16_t port = 0;
   int rank = 0, size = 1;  ///< of this process, of all
-  int local_rank = 0;      ///< among those on its machine; the rank where nobody says
   /// Somebody else keeps the store that they meet at (the agent of torchrun), under this prefix;
   /// empty: the process of rank 0 does.
   std::string agent_prefix;
+  int local_rank = 0;  ///< among those on its machine; the rank where nobody says
   bool operator==(const MeetingPoint&) const = default;
 };
 

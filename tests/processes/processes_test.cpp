@@ -26,7 +26,7 @@ TEST(MeetingPoint, IsAbsentForOneProcess) {
 }
 
 TEST(MeetingPoint, IsWhatTheStarterSays) {
-  const MeetingPoint expected{"node7", 29500, 2, 4, 2, ""};
+  const MeetingPoint expected{"node7", 29500, 2, 4, "", 2};
   for (const auto& [rank, size] :
        {std::pair("RANK", "WORLD_SIZE"), std::pair("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
         std::pair("PMI_RANK", "PMI_SIZE"), std::pair("SLURM_PROCID", "SLURM_NTASKS")})
