@@ -129,6 +129,18 @@ TEST(JointFormat, GroupsOfPairsHaveScalesOfTheirOwn) {
   }
 }
 
+TEST(JointFormat, PairsThatCannotShareAScaleAreRefused) {
+  const QuantSpec& whole = quant_spec_preset("complex-signs-tensor");
+  const auto refuse = [](const QuantSpec& spec, at::IntArrayRef shape,
+                         const std::vector<std::string>& words) {
+    expect_error<c10::ValueError>([&] { fake_quantize_dynamic(spec, at::ones(shape)); }, words);
+  };
+  refuse(whole, {2, 3}, {"complex_signs", "even size", "[2, 3]"});
+  refuse(whole.let(PerChannel{.axis = 1}), {4, 4}, {"channel of axis 1", "before the last"});
+  refuse(whole.let(PerGroup{.axis = 0, .group_size = 2}), {4, 4},
+         {"groups of axis 0", "last axis"});
+}
+
 TEST(JointFormat, EdgesOfTensorsAreRight) {
   for (const char* preset : {"bitmod3-g128", "bitmod4-g128", "two-binary-g128", "two-ternary-g128",
                              "complex-signs-g128"}) {

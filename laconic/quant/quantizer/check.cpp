@@ -188,7 +188,7 @@ void check_plane_format(const QuantSpec& spec) {
 // Whether neighbours of the last axis have one scale, as far as can be told without a shape.
 bool shares_pairs(const Granularity& granularity) {
   if (const auto* group = std::get_if<PerGroup>(&granularity))
-    return group->axis == -1 && group->group_size % 2 == 0;
+    return group->axis >= -1 && group->group_size % 2 == 0;
   if (const auto* channel = std::get_if<PerChannel>(&granularity)) return channel->axis >= 0;
   return std::holds_alternative<PerTensor>(granularity) ||
          std::holds_alternative<PerToken>(granularity);

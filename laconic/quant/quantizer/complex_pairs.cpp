@@ -23,13 +23,18 @@ at::Tensor in_pairs(const at::Tensor& x) {
   return x.reshape(shape);
 }
 
+// That the parts of a number share a scale, which an axis says only beside a shape.
 void check_granularity_of(const QuantSpec& spec, const at::Tensor& x) {
+  const auto is_last = [&](int64_t axis) { return axis == -1 || axis + 1 == x.dim(); };
   const auto* channel = std::get_if<PerChannel>(&spec.granularity);
-  TORCH_CHECK_VALUE(channel == nullptr || channel->axis + 1 != x.dim(),
+  TORCH_CHECK_VALUE(channel == nullptr || !is_last(channel->axis),
                     "[complex_signs] granularity channel of axis ", x.dim() - 1, ", shape ",
                     x.sizes(),
-                    ": expected an axis before the last one, whose "
-                    "neighbours are one number.");
+                    ": expected an axis before the last one, whose neighbours are one number.");
+  const auto* group = std::get_if<PerGroup>(&spec.granularity);
+  TORCH_CHECK_VALUE(group == nullptr || is_last(group->axis), "[complex_signs] groups of axis ",
+                    group != nullptr ? group->axis : 0, ", shape ", x.sizes(),
+                    ": expected groups of the last axis.");
 }
 
 void check_scales(const QuantParameters& parameters) {
