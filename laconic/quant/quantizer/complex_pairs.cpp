@@ -74,6 +74,7 @@ at::Tensor mean_where(const QuantSpec& spec, const at::Tensor& x, const at::Tens
 
 QuantParameters find_pair_scales(const QuantSpec& spec, const at::Tensor& given) {
   check_granularity_of(spec, given);
+  if (spec.non_finite == NonFinite::kRefuse) check_quantizable(given);
   const bool is_double = given.scalar_type() == at::kDouble;
   const auto x = given.detach().to(is_double ? at::kDouble : at::kFloat);
   const auto kept = is_kept(codes_of_pairs(in_pairs(x)));
