@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "laconic/calibrate/memory_plan.h"
 #include "laconic/transform/rotate/rotation.h"
 
 namespace laconic::transform {
