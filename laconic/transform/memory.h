@@ -1,7 +1,5 @@
 #pragma once
 
-#include <filesystem>
-
 #include "laconic/calibrate/memory_plan.h"
 #include "laconic/transform/transform.h"
 

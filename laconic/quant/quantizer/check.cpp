@@ -169,20 +169,25 @@ void check_table_choice(const QuantSpec& spec) {
                     "scale constant, or restriction stored_as.");
 }
 
-// Each plane has a statistic of what the planes before it leave.
-void check_plane_format(const QuantSpec& spec) {
-  if (!std::holds_alternative<PlaneSumFormat>(spec.format)) return;
+// What formats of several scales leave no choice of. @param how  a code is found
+void check_whole_quantizer(const QuantSpec& spec, const char* how) {
   const std::string what = describe(spec.format);
-  TORCH_CHECK_VALUE(std::holds_alternative<StatisticScale>(spec.scale), "[scale] the scale ",
-                    part_name(spec.scale), " contradicts the format ", what,
-                    ", whose planes each have a scale of what is left. Choose scale statistic.");
   check_zero_of_tables(spec);
   TORCH_CHECK_VALUE(std::holds_alternative<HalfEven>(spec.rounding), "[rounding] ",
-                    name_of(spec.rounding), " contradicts the format ", what,
-                    ", which takes the nearest sum. Choose half_even.");
+                    name_of(spec.rounding), " contradicts the format ", what, ", which ", how,
+                    ". Choose half_even.");
   TORCH_CHECK_VALUE(std::holds_alternative<StraightThrough>(spec.gradient), "[gradient] ",
                     part_name(spec.gradient), " contradicts the format ", what,
                     ", which has no clamp. Choose straight_through.");
+}
+
+// Each plane has a statistic of what the planes before it leave.
+void check_plane_format(const QuantSpec& spec) {
+  if (!std::holds_alternative<PlaneSumFormat>(spec.format)) return;
+  TORCH_CHECK_VALUE(std::holds_alternative<StatisticScale>(spec.scale), "[scale] the scale ",
+                    part_name(spec.scale), " contradicts the format ", describe(spec.format),
+                    ", whose planes each have a scale of what is left. Choose scale statistic.");
+  check_whole_quantizer(spec, "takes the nearest sum");
 }
 
 // Whether neighbours of the last axis have one scale, as far as can be told without a shape.
@@ -205,19 +210,11 @@ void check_pair_format(const QuantSpec& spec) {
       " contradicts the format complex signs, whose "
       "scales are means of magnitudes. Choose scale statistic, statistic abs_average, restriction "
       "float.");
-  check_zero_of_tables(spec);
+  check_whole_quantizer(spec, "goes by the phase");
   TORCH_CHECK_VALUE(shares_pairs(spec.granularity), "[granularity] ", name_of(spec.granularity),
                     " contradicts the format complex signs: the two parts of a number are "
                     "neighbours of the last axis and share a scale. Choose tensor, channel of "
                     "another axis, token, or groups of axis -1 of an even size.");
-  TORCH_CHECK_VALUE(std::holds_alternative<HalfEven>(spec.rounding), "[rounding] ",
-                    name_of(spec.rounding),
-                    " contradicts the format complex signs, which goes by the phase. Choose "
-                    "half_even.");
-  TORCH_CHECK_VALUE(std::holds_alternative<StraightThrough>(spec.gradient), "[gradient] ",
-                    part_name(spec.gradient),
-                    " contradicts the format complex signs, which has no "
-                    "clamp. Choose straight_through.");
 }
 
 void check_minimum_quantizer(const QuantSpec& spec) {

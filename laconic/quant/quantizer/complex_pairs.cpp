@@ -37,17 +37,6 @@ void check_granularity_of(const QuantSpec& spec, const at::Tensor& x) {
                     ": expected groups of the last axis.");
 }
 
-void check_scales(const QuantParameters& parameters) {
-  auto expected = parameters.scale.sizes().vec();
-  expected.insert(expected.begin(), 1);
-  const at::Tensor& others = parameters.plane_scales;
-  TORCH_CHECK_VALUE(others.defined() && others.sizes() == expected,
-                    "[complex_signs] parameters: expected scales of imaginary parts, ",
-                    at::IntArrayRef(expected), ", got ",
-                    others.defined() ? others.sizes() : at::IntArrayRef{},
-                    ". Find them with find_parameters.");
-}
-
 // Code 0 to 3 of each pair.
 at::Tensor codes_of_pairs(const at::Tensor& pairs) {
   return complex_sign_codes(pairs.select(-1, 0), pairs.select(-1, 1));
@@ -89,10 +78,8 @@ QuantParameters find_pair_scales(const QuantSpec& spec, const at::Tensor& given)
   return parameters;
 }
 
-at::Tensor pair_codes(const QuantSpec& spec, const at::Tensor& x,
-                      const QuantParameters& parameters) {
+at::Tensor pair_codes(const QuantSpec& spec, const at::Tensor& x) {
   check_granularity_of(spec, x);
-  check_scales(parameters);
   const auto codes = codes_of_pairs(in_pairs(x.detach()));
   return at::stack({codes.bitwise_and(1), codes.bitwise_right_shift(1)}, -1).reshape(x.sizes());
 }
@@ -100,7 +87,6 @@ at::Tensor pair_codes(const QuantSpec& spec, const at::Tensor& x,
 at::Tensor value_of_pairs(const QuantSpec& spec, const at::Tensor& codes,
                           const QuantParameters& parameters) {
   check_granularity_of(spec, codes);
-  check_scales(parameters);
   TORCH_CHECK_VALUE(codes.ge(0).logical_and(codes.le(1)).all().item<bool>(),
                     "[complex_signs] codes: expected 0 and 1, got others.");
   const auto pairs = in_pairs(codes.to(at::kByte));

@@ -14,12 +14,11 @@ namespace laconic {
 /// `plane_scales`; the statistic's minimum where there are none.
 QuantParameters find_pair_scales(const QuantSpec& spec, const at::Tensor& x);
 
-/// A bit of each number: of a pair's code the lower one first.
-/// @throws c10::ValueError for parameters without the scales of imaginary parts.
-at::Tensor pair_codes(const QuantSpec& spec, const at::Tensor& x,
-                      const QuantParameters& parameters);
+/// A bit of each number: of a pair's code the lower one first. Scales do not matter.
+at::Tensor pair_codes(const QuantSpec& spec, const at::Tensor& x);
 
 /// Of each pair one number times its scale, 0 the other.
+/// @param parameters  with the scales of imaginary parts
 /// @throws c10::ValueError also for a code other than 0 and 1.
 at::Tensor value_of_pairs(const QuantSpec& spec, const at::Tensor& codes,
                           const QuantParameters& parameters);

@@ -16,17 +16,6 @@ Format plane_format(const QuantSpec& spec) {
   return TernaryFormat{};
 }
 
-void check_scales(const QuantSpec& spec, const QuantParameters& parameters) {
-  auto expected = parameters.scale.sizes().vec();
-  expected.insert(expected.begin(), format_of(spec).planes - 1);
-  const at::Tensor& others = parameters.plane_scales;
-  TORCH_CHECK_VALUE(others.defined() && others.sizes() == expected,
-                    "[planes] parameters: expected scales of the planes after the first, ",
-                    at::IntArrayRef(expected), ", got ",
-                    others.defined() ? others.sizes() : at::IntArrayRef{},
-                    ". Find them with find_parameters.");
-}
-
 at::Tensor scale_of(const QuantParameters& parameters, int64_t plane) {
   return plane == 0 ? parameters.scale : parameters.plane_scales.select(0, plane - 1);
 }
@@ -68,7 +57,6 @@ QuantParameters find_plane_scales(const QuantSpec& spec, const at::Tensor& x) {
 
 at::Tensor nearest_plane_codes(const QuantSpec& spec, const at::Tensor& x,
                                const QuantParameters& parameters) {
-  check_scales(spec, parameters);
   const auto real = grouped(x.detach().to(parameters.scale.scalar_type()), spec.granularity);
   auto codes = at::zeros(real.sizes(), real.options().dtype(c10::ScalarType::Byte));
   at::Tensor least;
@@ -89,7 +77,6 @@ at::Tensor nearest_plane_codes(const QuantSpec& spec, const at::Tensor& x,
 
 at::Tensor value_of_planes(const QuantSpec& spec, const at::Tensor& codes,
                            const QuantParameters& parameters) {
-  check_scales(spec, parameters);
   const int64_t bits = plane_bits(format_of(spec)), mask = (int64_t{1} << bits) - 1;
   const auto dtype = parameters.scale.scalar_type();
   const auto whole = grouped(codes.to(c10::ScalarType::Int), spec.granularity);

@@ -16,12 +16,12 @@ QuantParameters find_plane_scales(const QuantSpec& spec, const at::Tensor& x);
 
 /// Of each number the code of the nearest sum; of equally near ones the lowest code. Never worse
 /// than the sum of quantize_planes, and the same for two binary planes without rounds.
-/// @throws c10::ValueError for parameters without the scales of all planes.
+/// @param parameters  with the scales of all planes
 at::Tensor nearest_plane_codes(const QuantSpec& spec, const at::Tensor& x,
                                const QuantParameters& parameters);
 
 /// The sum of the planes, in the shape of `codes` and the dtype of the scale.
-/// @throws c10::ValueError also for a code that a plane does not have.
+/// @throws c10::ValueError for a code that a plane does not have.
 at::Tensor value_of_planes(const QuantSpec& spec, const at::Tensor& codes,
                            const QuantParameters& parameters);
 

@@ -132,13 +132,24 @@ bool has_several(const QuantSpec& spec) { return scales_beside(spec.format) > 0;
 QuantParameters find_several(const QuantSpec& spec, const at::Tensor& x) {
   return has_pairs(spec) ? find_pair_scales(spec, x) : find_plane_scales(spec, x);
 }
+void check_scales_beside(const QuantSpec& spec, const QuantParameters& parameters) {
+  auto expected = parameters.scale.sizes().vec();
+  expected.insert(expected.begin(), scales_beside(spec.format));
+  const at::Tensor& others = parameters.plane_scales;
+  TORCH_CHECK_VALUE(others.defined() && others.sizes() == expected, "[quantize] parameters of ",
+                    describe(spec.format), ": expected scales beside the first, ",
+                    at::IntArrayRef(expected), ", got ",
+                    others.defined() ? others.sizes() : at::IntArrayRef{},
+                    ". Find them with find_parameters.");
+}
 at::Tensor codes_of_several(const QuantSpec& spec, const at::Tensor& x,
                             const QuantParameters& parameters) {
-  return has_pairs(spec) ? pair_codes(spec, x, parameters)
-                         : nearest_plane_codes(spec, x, parameters);
+  check_scales_beside(spec, parameters);
+  return has_pairs(spec) ? pair_codes(spec, x) : nearest_plane_codes(spec, x, parameters);
 }
 at::Tensor value_of_several(const QuantSpec& spec, const at::Tensor& codes,
                             const QuantParameters& parameters) {
+  check_scales_beside(spec, parameters);
   return has_pairs(spec) ? value_of_pairs(spec, codes, parameters)
                          : value_of_planes(spec, codes, parameters);
 }
