@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Quantizers beside memcpy and the brevitas package: bench/quantizers.py [--size N] [--runs N] [--dtype bfloat16] [--device cuda]
+"""Quantizers beside memcpy and the brevitas package: bench/quantizers.py [--size N] [--runs N] [--dtype bfloat16] [--device cuda] [--layouts]
 
 Each run measures every row once: a parallel memcpy, then ours into memory that is there, with the result allocated, and
 forward with backward; then the package's forward and forward with backward. The table has the medians. "of memcpy": the
@@ -40,6 +40,19 @@ ROWS = [
      {"bit_width": 4, "exponent_bit_width": 2, "mantissa_bit_width": 1}),
     ("NVFP4", "{format: e2m1, granularity: group, group_size: 16, restriction: quantized_by, scale_quantizer: {format: e4m3}}", 3,
      None, {}),
+]
+
+# Scales that rows share: along other axes than the last, in blocks and heads. Beside our own plain formula.
+LAYOUTS = [
+    ("int8 channel of the last axis", "{bits: 8, granularity: channel, axis: 1, narrow_range: true}", 3, None, {}),
+    ("int4 groups of 128 of the first axis", "{bits: 4, granularity: group, axis: 0, group_size: 128}", 2, None, {}),
+    ("uint4 asymmetric, groups of 128 of the first axis",
+     "{bits: 4, signed: false, granularity: group, axis: 0, group_size: 128, statistic: min_max, zero_point: integer}", 2,
+     None, {}),
+    ("e4m3 blocks of 128 x 128", "{format: e4m3, granularity: block, block_rows: 128, block_columns: 128}", 2, None, {}),
+    ("NVFP4 blocks of 16 x 16", "{format: e2m1, granularity: block, block_rows: 16, block_columns: 16, "
+     "restriction: quantized_by, scale_quantizer: {format: e4m3}}", 3, None, {}),
+    ("int8 heads of 128", "{bits: 8, granularity: head, heads: 32}", 3, None, {}),
 ]
 
 
@@ -105,17 +118,19 @@ def measure(arguments, with_peer):
     where = (arguments.dtype, arguments.device)
     ours = Ours(arguments.size, arguments.threads, *where)
     rows = []
-    for name, quantizer, moves, peer_name, settings in ROWS:
+    for name, quantizer, moves, peer_name, settings in LAYOUTS if arguments.layouts else ROWS:
         theirs = Theirs(arguments.size, peer_name, settings, *where) if with_peer and peer_name else None
         samples = []
         for _ in range(arguments.runs + 1):
-            samples.append({**ours.ask(quantizer), **(theirs.run() if theirs else {})})
+            plain = ours.ask("composed " + quantizer) if arguments.layouts else {}
+            samples.append({**ours.ask(quantizer), **(theirs.run() if theirs else plain)})
         row = {key: statistics.median(sample[key] for sample in samples[1:]) for key in samples[0]}  # first: warm up
         row["of_memcpy"] = row["memcpy"] * moves / 2 / row["given"]
         row["deferred_of_memcpy"] = row["memcpy"] * moves / 2 / row["deferred"]
-        row["small"] = statistics.median(ours.ask("small " + quantizer)["microseconds"] for _ in range(5))
+        if not arguments.layouts:
+            row["small"] = statistics.median(ours.ask("small " + quantizer)["microseconds"] for _ in range(5))
         rows.append({"name": name, **row})
-        print(table(rows[-1:], with_peer).splitlines()[-1], file=sys.stderr, flush=True)
+        print(table(rows[-1:], arguments).splitlines()[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -123,14 +138,17 @@ def shown(milliseconds):
     return f"{milliseconds:.2f} ms" if milliseconds < 10 else f"{milliseconds:.1f} ms"
 
 
-def table(rows, with_peer):
-    head = ["", "memcpy", "given", "of memcpy", "deferred", "of memcpy", "allocated", "with backward", "deferred", "32 x 128"]
-    head += ["brevitas", "with backward", "times", "times, given", "times with backward"] if with_peer else []
+def table(rows, arguments):
+    with_peer = arguments.layouts or not arguments.without_peer
+    head = ["", "memcpy", "given", "of memcpy", "deferred", "of memcpy", "allocated", "with backward", "deferred"]
+    head += [] if arguments.layouts else ["32 x 128"]
+    head += ["plain formula" if arguments.layouts else "brevitas", "with backward", "times", "times, given", "times with backward"] if with_peer else []
     lines = [head, ["---"] * len(head)]
     for row in rows:
         line = [row["name"], shown(row["memcpy"]), shown(row["given"]), f"{row['of_memcpy']:.0%}", shown(row["deferred"]),
                 f"{row['deferred_of_memcpy']:.0%}", shown(row["allocated"]), shown(row["backward"]),
-                shown(row["backward_deferred"]), f"{row['small']:.1f} us"]
+                shown(row["backward_deferred"])]
+        line += [f"{row['small']:.1f} us"] if "small" in row else []
         if with_peer and "peer" not in row:
             line += ["none"] * 5
         elif with_peer:
@@ -147,15 +165,16 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--layouts", action="store_true", help="scales that rows share, beside our own plain formula")
     parser.add_argument("--without-peer", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    with_peer = not arguments.without_peer
+    with_peer = not (arguments.without_peer or arguments.layouts)
     if with_peer:
         import torch
         torch.set_num_threads(arguments.threads)
     rows = measure(arguments, with_peer)
-    print(json.dumps(rows) if arguments.json else table(rows, with_peer))
+    print(json.dumps(rows) if arguments.json else table(rows, arguments))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 // quantizers_bench ROWS COLUMNS THREADS float32|bfloat16 [cpu|cuda]: the library's side of
-// quantizers.py and searches.py. Each line of standard input is a quantizer in YAML; one JSON line
-// answers it: milliseconds of one call, on CUDA of one of ten that are waited for together. The
-// elements are normal with a deviation of 0.02, as those of weights.
+// quantizers.py and searches.py. Each line of standard input is a quantizer in YAML ({...}); one
+// JSON line answers it: milliseconds of one call, on CUDA of one of ten that are waited for
+// together. The elements are normal with a deviation of 0.02, as those of weights. After the word
+// "small": of a small tensor; after "composed": by the plain formula.
 #include <ATen/Parallel.h>
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
@@ -16,6 +17,7 @@
 
 #include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/quantize.h"
+#include "laconic/quant/quantizer/range.h"
 #include "laconic/quant/quantizer/yaml.h"
 
 namespace laconic {
@@ -74,6 +76,24 @@ void answer(const QuantSpec& spec, const at::Tensor& x, const at::Tensor& value)
             << std::endl;
 }
 
+/// The same by the plain formula, which is what the fused loops are measured against where the
+/// package has no such quantizer.
+void answer_composed(const QuantSpec& spec, const at::Tensor& x) {
+  const auto quantize = [&](const at::Tensor& weight) {
+    const auto shape = scale_shape(weight.sizes(), spec.granularity);
+    const at::Tensor real = weight.to(c10::ScalarType::Float);
+    return fake_quantize_composed(spec, weight,
+                                  parameters_of_range(spec, find_range(spec, real), shape));
+  };
+  const double forward = milliseconds(x, [&] { quantize(x); });
+  const at::Tensor weight = x.detach().clone().set_requires_grad(true);
+  const double both = milliseconds(x, [&] {
+    weight.mutable_grad().reset();
+    quantize(weight).backward(x);
+  });
+  std::cout << "{\"peer\": " << forward << ", \"peer_backward\": " << both << "}" << std::endl;
+}
+
 /// Microseconds of a call on a small tensor, its result allocated.
 void answer_small(const QuantSpec& spec, const at::Tensor& beside) {
   const at::Tensor small = at::randn({32, 128}).to(beside.device());  // in which groups fit
@@ -102,8 +122,12 @@ int main(int argc, char** argv) {
   const at::Tensor value = at::empty_like(x).fill_(0);
   std::string line;
   while (std::getline(std::cin, line)) {
-    const bool is_small = line.rfind("small ", 0) == 0;
-    const auto spec = laconic::quant_spec_from_yaml(is_small ? line.substr(6) : line, "input");
-    is_small ? laconic::answer_small(spec, x) : laconic::answer(spec, x, value);
+    const auto spec = laconic::quant_spec_from_yaml(line.substr(line.find('{')), "input");
+    if (line.rfind("small ", 0) == 0)
+      laconic::answer_small(spec, x);
+    else if (line.rfind("composed ", 0) == 0)
+      laconic::answer_composed(spec, x);
+    else
+      laconic::answer(spec, x, value);
   }
 }

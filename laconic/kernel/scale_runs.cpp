@@ -153,8 +153,7 @@ void for_each_piece(const ScaleRuns& runs, const std::function<void(const Piece&
       const int64_t last = std::min(
           {(group + 1) * runs.group, runs.length, group * runs.group + (i % pieces + 1) * kPiece});
       if (first < last)
-        body({row % runs.period * groups + group, row * runs.length + first, last - first,
-              i % pieces});
+        body({runs.scale_of_run(run), row * runs.length + first, last - first, i % pieces});
     }
   });
 }

@@ -18,15 +18,35 @@ inline std::vector<Granularity> fused_granularities() {
           PerChannel{.axis = 0},
           PerChannel{.axis = 1},
           PerToken{},
+          PerHead{.axis = 2, .heads = 3, .per_token = true},
           PerGroup{.axis = -1, .group_size = 16},
           PerGroup{.axis = -1, .group_size = 32},
           PerGroup{.axis = 2, .group_size = 48, .pad = true},
           PerGroup{.axis = 2, .group_size = 200, .pad = true}};
 }
 
+/// Whose scales are shared by rows: along other axes than the last, in blocks and heads.
+inline std::vector<Granularity> banded_granularities() {
+  return {PerChannel{.axis = 2},
+          PerGroup{.axis = 1, .group_size = 4},
+          PerGroup{.axis = 1, .group_size = 6, .pad = true},
+          PerGroup{.axis = 0, .group_size = 2, .pad = true},
+          PerBlock{.rows = 4, .columns = 8},
+          PerBlock{.rows = 6, .columns = 48, .pad = true},
+          PerBlock{.rows = 3, .columns = 32, .pad = true},
+          PerHead{.axis = -1, .heads = 3},
+          PerHead{.axis = 1, .heads = 3},
+          PerHead{.axis = 1, .heads = 3, .per_token = true}};
+}
+
+/// Whether the loops know such tensors: whole groups, and no band that two matrices share.
 inline bool fits(const QuantSpec& spec, at::IntArrayRef sizes) {
-  const auto* group = std::get_if<PerGroup>(&spec.granularity);
-  return group == nullptr || group->pad || sizes[2] % group->group_size == 0;
+  try {
+    check_granularity(spec.granularity, sizes);
+  } catch (const c10::ValueError&) {
+    return false;
+  }
+  return runs_of(spec.granularity, sizes).has_value();
 }
 
 /// With ties, both zeros, huge and tiny numbers among the others.

@@ -35,7 +35,11 @@ std::vector<QuantSpec> exact_specs() {
       super_block({.bits = 3, .block = 16, .scale_bits = 6})};
   for (const Granularity& granularity : std::vector<Granularity>{
            PerTensor{}, PerChannel{.axis = 0}, PerChannel{.axis = 1}, PerToken{},
-           PerGroup{.axis = -1, .group_size = 128}, PerGroup{.axis = -1, .group_size = 48}})
+           PerGroup{.axis = -1, .group_size = 128}, PerGroup{.axis = -1, .group_size = 48},
+           PerGroup{.axis = 0, .group_size = 12},
+           PerGroup{.axis = 0, .group_size = 40, .pad = true}, PerBlock{.rows = 16, .columns = 16},
+           PerBlock{.rows = 96, .columns = 128}, PerBlock{.rows = 40, .columns = 300, .pad = true},
+           PerHead{.axis = -1, .heads = 12}})
     for (const QuantSpec& spec :
          {int8, int4.let(Threshold::kFullRange, Clipped{}), int8.let(PowerOfTwo{}),
           int8.let(e4m3()), int8.let(StoredAs{}), uint4, uint4.let(FloatZeroPoint{})})

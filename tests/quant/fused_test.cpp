@@ -62,8 +62,7 @@ TEST(Fused, FindsScalesAndQuantizesInOneGo) {
     if (std::holds_alternative<StoredMinimum>(spec.zero_point)) continue;
     for (const auto& sizes : {even, odd}) {
       const auto x = hard_tensor(sizes);
-      const auto runs = runs_of(spec.granularity, sizes);
-      if (!fits(spec, sizes) || !runs || runs->group < 16) continue;
+      if (!fits(spec, sizes)) continue;
       for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
         expect_found_as_composed(spec, x.to(dtype));
         ++known;
@@ -200,8 +199,8 @@ TEST(Fused, LeavesToTheComposedPathWhatItDoesNotKnow) {
   };
   EXPECT_FALSE(is_left(QuantSpec{}, x));
   EXPECT_TRUE(is_left(QuantSpec{}.let(Floor{}), x));
-  EXPECT_TRUE(is_left(QuantSpec{}.let(PerChannel{.axis = -1}), x));
-  EXPECT_TRUE(is_left(QuantSpec{}.let(PerGroup{.axis = 0, .group_size = 2}), x));
+  EXPECT_TRUE(is_left(QuantSpec{}.let(PerGroup{.axis = -1, .group_size = 8}), x));
+  EXPECT_TRUE(is_left(QuantSpec{}.let(PerGroup{.axis = 0, .group_size = 1}), x));
   EXPECT_TRUE(is_left(QuantSpec{}, x.to(at::kDouble)));
   EXPECT_FALSE(fused_quantize(QuantSpec{}.let(Percentile{}), x).has_value());
 }

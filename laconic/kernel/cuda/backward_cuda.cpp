@@ -7,6 +7,7 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include "laconic/kernel/cuda/backward_loops.h"
+#include "laconic/kernel/cuda/bands.h"
 #include "laconic/kernel/cuda/loops.h"
 
 namespace laconic::kernel::cuda {
@@ -49,7 +50,8 @@ RunExtremesOf find_extremes_on(const at::Tensor& x, const FusedJob& job) {
 NumberGradients gradients_of_numbers_on(const at::Tensor& x, const BackwardJob& job) {
   const c10::cuda::CUDAGuard guard(x.device());
   const int64_t scales = job.runs.scales();
-  const at::Tensor room = room_for<GradientSums>(job.runs.pieces(), x);
+  const int64_t parts = job.runs.in_bands() ? parts_of_bands(job.runs) : job.runs.pieces();
+  const at::Tensor room = room_for<GradientSums>(parts, x);
   const NumberGradients sums{floats(scales, x), floats(scales, x), floats(scales, x),
                              floats(scales, x)};
   const auto data = [](const at::Tensor& of) { return of.mutable_data_ptr<float>(); };

@@ -52,6 +52,30 @@ __device__ __forceinline__ float with_shares(float own, float x, const BackwardJ
   return x == numbers.low ? __fadd_rn(own, numbers.low_share) : own;
 }
 
+template <class O, GridKind kGrid, bool kZero>
+__device__ __forceinline__ float input_gradient(float x, float gradient, const BackwardJob& job,
+                                                const ScaleNumbers& numbers) {
+  const float own = gradient_at<O, kGrid, kZero>(x, gradient, numbers.run, job).input;
+  return job.high == nullptr ? own : with_shares(own, x, job, numbers);
+}
+template <class O, GridKind kGrid, bool kZero>
+__device__ __forceinline__ void add_number_sums(float x, float gradient, const BackwardJob& job,
+                                                const ScaleNumbers& numbers, GradientSums& sums) {
+  const auto parts = gradient_at<O, kGrid, kZero>(x, gradient, numbers.run, job);
+  sums.scale += parts.scale;
+  if constexpr (kZero) sums.zero_point += parts.zero_point;
+  if (job.high == nullptr) return;
+  sums.high += (job.of_magnitude ? fabsf(x) : x) == numbers.high;
+  if (job.low != nullptr) sums.low += x == numbers.low;
+}
+__device__ __forceinline__ void keep_sums(const GradientSums& sums, int64_t scale,
+                                          const SumsOfScales& to) {
+  to.scale[scale] = static_cast<float>(sums.scale);
+  to.zero_point[scale] = static_cast<float>(sums.zero_point);
+  to.low_count[scale] = static_cast<float>(sums.low);
+  to.high_count[scale] = static_cast<float>(sums.high);
+}
+
 // Sums of neighbouring lanes of a warp, a power of two of them, in all of them.
 __device__ __forceinline__ FoundSums shared_sums(FoundSums sums, int lanes) {
   for (int step = lanes / 2; step > 0; step /= 2) {

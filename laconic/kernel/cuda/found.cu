@@ -1,29 +1,13 @@
 // Scales that are found of the elements in the same look at memory.
 #include <type_traits>
 
+#include "laconic/kernel/cuda/bands.h"
 #include "laconic/kernel/cuda/quantized.cuh"
 
 namespace laconic::kernel::cuda {
 namespace {
 
 constexpr int kMostPacks = 8;  // of a thread, in registers
-
-__device__ __forceinline__ void keep_numbers(const FusedJob& job, int64_t scale,
-                                             const Numbers& numbers) {
-  if (job.numbers.scale != nullptr) job.numbers.scale[scale] = numbers.scale;
-  if (job.numbers.zero_point != nullptr) job.numbers.zero_point[scale] = numbers.zero_point;
-}
-
-/// The scale of a run whose extremes these are. Exact quotients are finite ones: coded scales may
-/// be far from what the run would have.
-template <bool kMagnitude>
-__device__ __forceinline__ RunScale<ScalarOps> found_scale(const Numbers& numbers,
-                                                           const RangeKeys& keys) {
-  auto run = run_scale<ScalarOps>(numbers.scale, numbers.zero_point);
-  if constexpr (kMagnitude)
-    run.divisor.is_exact &= __int_as_float(keys.magnitude) < 0x1p60F * numbers.scale;
-  return run;
-}
 
 /// Runs of few packs: several a block.
 template <typename T, GridKind kGrid, bool kZero, bool kMagnitude, int kPacks>
@@ -162,10 +146,12 @@ void launch_long(const FusedJob& job, int* not_finite, cudaStream_t stream) {
 }  // namespace
 
 bool fits_one_look(const FusedJob& job) {
+  if (job.runs.in_bands()) return fits_band_look(job);
   return is_in_packs(job) && job.runs.group / pack_count(job) <= kMostPacks * kThreads;
 }
 
 cudaError_t quantize_found(const FusedJob& job, int* not_finite, cudaStream_t stream) {
+  if (job.runs.in_bands()) return quantize_found_bands(job, not_finite, stream);
   const ShortRuns runs = short_runs_of(job);
   for_statistic(job, [&](auto of_magnitude) {
     constexpr bool kMagnitude = decltype(of_magnitude)::value;

@@ -1,4 +1,5 @@
 // Numbers that are there.
+#include "laconic/kernel/cuda/bands.h"
 #include "laconic/kernel/cuda/quantized.cuh"
 
 namespace laconic::kernel::cuda {
@@ -48,6 +49,7 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 cudaError_t quantize_given(const FusedJob& job, cudaStream_t stream) {
+  if (job.runs.in_bands()) return quantize_given_bands(job, stream);
   for_kind(job, [&]<typename T, GridKind kGrid, bool kZero>() {
     const int64_t packs = job.runs.group / Pack<T>::kCount;
     const auto pieces = static_cast<unsigned>(job.runs.pieces());

@@ -2,20 +2,11 @@
 #include <type_traits>
 
 #include "laconic/kernel/cuda/backward_parts.cuh"
+#include "laconic/kernel/cuda/bands.h"
 
 namespace laconic::kernel::cuda {
 namespace {
 
-template <class O, GridKind kGrid, bool kZero>
-__device__ __forceinline__ void add_number_sums(float x, float gradient, const BackwardJob& job,
-                                                const ScaleNumbers& numbers, GradientSums& sums) {
-  const auto parts = gradient_at<O, kGrid, kZero>(x, gradient, numbers.run, job);
-  sums.scale += parts.scale;
-  if constexpr (kZero) sums.zero_point += parts.zero_point;
-  if (job.high == nullptr) return;
-  sums.high += (job.of_magnitude ? fabsf(x) : x) == numbers.high;
-  if (job.low != nullptr) sums.low += x == numbers.low;
-}
 template <class O, GridKind kGrid, bool kZero, typename T>
 __device__ __forceinline__ void add_number_sums(const Pack<T>& x, const Pack<T>& gradient,
                                                 const BackwardJob& job, const ScaleNumbers& numbers,
@@ -41,14 +32,6 @@ __device__ __forceinline__ void add_quickly(const Pack<T>& x, const Pack<T>& gra
   by_quick_ops(numbers.run, [&]<class O>() {
     add_number_sums<O, kGrid, kZero>(x, gradient, job, numbers, sums);
   });
-}
-
-__device__ __forceinline__ void keep_sums(const GradientSums& sums, int64_t scale,
-                                          const SumsOfScales& to) {
-  to.scale[scale] = static_cast<float>(sums.scale);
-  to.zero_point[scale] = static_cast<float>(sums.zero_point);
-  to.low_count[scale] = static_cast<float>(sums.low);
-  to.high_count[scale] = static_cast<float>(sums.high);
 }
 
 /// Runs of few packs: several a block.
@@ -97,12 +80,6 @@ __global__ void numbers_of_scales(const BackwardJob job, const GradientSums* pie
   if (threadIdx.x == 0) keep_sums(sums, blockIdx.x, to);
 }
 
-template <class O, GridKind kGrid, bool kZero>
-__device__ __forceinline__ float input_gradient(float x, float gradient, const BackwardJob& job,
-                                                const ScaleNumbers& numbers) {
-  const float own = gradient_at<O, kGrid, kZero>(x, gradient, numbers.run, job).input;
-  return job.high == nullptr ? own : with_shares(own, x, job, numbers);
-}
 template <typename T, GridKind kGrid, bool kZero>
 __device__ __forceinline__ void write_pack(const BackwardJob& job, const ScaleNumbers& numbers,
                                            int64_t begin) {
@@ -165,6 +142,7 @@ cudaError_t write_extremes(const RangeKeys* keys, int64_t scales, float* low, fl
 
 cudaError_t number_gradients(const BackwardJob& job, GradientSums* pieces, const SumsOfScales& sums,
                              cudaStream_t stream) {
+  if (job.runs.in_bands()) return band_number_gradients(job, pieces, sums, stream);
   const ShortRuns runs = short_runs_of(job);
   const int64_t packs = all_packs(job);
   const auto count = static_cast<unsigned>(job.runs.pieces());
@@ -190,6 +168,7 @@ cudaError_t number_gradients(const BackwardJob& job, GradientSums* pieces, const
 }
 
 cudaError_t input_gradients(const BackwardJob& job, cudaStream_t stream) {
+  if (job.runs.in_bands()) return band_input_gradients(job, stream);
   const int shift = shift_of_packs(job, kThreads);
   const auto count = static_cast<unsigned>(job.runs.pieces());
   const unsigned all = blocks(all_packs(job), kThreads);

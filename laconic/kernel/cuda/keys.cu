@@ -1,4 +1,5 @@
 // Extremes of every scale, and the numbers of these.
+#include "laconic/kernel/cuda/bands.h"
 #include "laconic/kernel/cuda/quantized.cuh"
 
 namespace laconic::kernel::cuda {
@@ -48,12 +49,7 @@ __global__ void __launch_bounds__(kThreads) piece_keys(const FusedJob job, Range
   const bool is_short = (blockIdx.x / job.runs.pieces_of_run() + 1) % job.runs.groups() == 0 &&
                         job.runs.length % job.runs.group != 0;
   if (is_short) keys.add_zero();
-  if constexpr (kMagnitude) {
-    atomicMax(&scales[place.scale].magnitude, keys.magnitude);
-  } else {
-    atomicMin(&scales[place.scale].low, keys.low);
-    atomicMax(&scales[place.scale].high, keys.high);
-  }
+  add_keys<kMagnitude>(keys, &scales[place.scale]);
 }
 
 __global__ void all_numbers(const FusedJob job, const RangeKeys* keys, int* not_finite) {
@@ -84,6 +80,7 @@ void launch_keys(const FusedJob& job, RangeKeys* keys, cudaStream_t stream) {
   } else {
     const int64_t scales = job.runs.scales();
     reset_keys<<<blocks(scales, kThreads), kThreads, 0, stream>>>(keys, scales);
+    if (job.runs.in_bands()) return add_band_keys(job, keys, stream);
     const auto pieces = static_cast<unsigned>(job.runs.pieces());
     piece_keys<T, kMagnitude><<<pieces, kThreads, 0, stream>>>(job, keys);
   }

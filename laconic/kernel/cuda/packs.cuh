@@ -162,6 +162,17 @@ __device__ __forceinline__ RangeKeys keys_of_block(RangeKeys keys) {
   return shared_keys<kMagnitude>(keys, kWarp);
 }
 
+/// Keys of a part of a scale, to which others add too.
+template <bool kMagnitude>
+__device__ __forceinline__ void add_keys(const RangeKeys& keys, RangeKeys* scale) {
+  if constexpr (kMagnitude) {
+    atomicMax(&scale->magnitude, keys.magnitude);
+  } else {
+    atomicMin(&scale->low, keys.low);
+    atomicMax(&scale->high, keys.high);
+  }
+}
+
 /// Scale and zero point of the extremes; raises `not_finite` where they are no numbers.
 struct Numbers {
   float scale, zero_point;

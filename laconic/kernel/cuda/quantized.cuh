@@ -28,6 +28,23 @@ __device__ __forceinline__ Pack<T> quantized(const Pack<T>& pack, const RunScale
   return quantized_by<ScalarOps, kGrid, kZero>(pack, run, grid);
 }
 
+__device__ __forceinline__ void keep_numbers(const FusedJob& job, int64_t scale,
+                                             const Numbers& numbers) {
+  if (job.numbers.scale != nullptr) job.numbers.scale[scale] = numbers.scale;
+  if (job.numbers.zero_point != nullptr) job.numbers.zero_point[scale] = numbers.zero_point;
+}
+
+/// The scale of a run whose extremes these are. Exact quotients are finite ones: coded scales may
+/// be far from what the run would have.
+template <bool kMagnitude>
+__device__ __forceinline__ RunScale<ScalarOps> found_scale(const Numbers& numbers,
+                                                           const RangeKeys& keys) {
+  auto run = run_scale<ScalarOps>(numbers.scale, numbers.zero_point);
+  if constexpr (kMagnitude)
+    run.divisor.is_exact &= __int_as_float(keys.magnitude) < 0x1p60F * numbers.scale;
+  return run;
+}
+
 /// Calls `body.operator()<T, kGrid, kZero>()` for what the job is.
 template <typename T, bool kZero, class Body>
 void for_grid(const FusedJob& job, const Body& body) {

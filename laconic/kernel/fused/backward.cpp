@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "laconic/kernel/fresh_memory.h"
+#include "laconic/kernel/fused/bands.h"
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/fused/loops.h"
+#include "laconic/kernel/fused/pieces.h"
 #ifdef LACONIC_CUDA
 #include "laconic/kernel/cuda/backward_cuda.h"
 #include "laconic/kernel/cuda/backward_loops.h"
@@ -17,7 +19,6 @@
 namespace laconic::kernel {
 namespace {
 
-constexpr int64_t kGrain = 32768;         // elements for a thread at least
 constexpr int64_t kStreamFrom = 1 << 22;  // bytes
 
 const float* numbers(const at::Tensor& x) {
@@ -45,23 +46,6 @@ BackwardJob job_of(const QuantizedRuns& what, const RunExtremesOf& extremes) {
   return job;
 }
 
-template <class Body>
-void for_pieces(const ScaleRuns& runs, const Body& body) {
-  const int64_t elements = std::min(runs.group, ScaleRuns::kPiece);
-  at::parallel_for(0, runs.pieces(), std::max<int64_t>(1, kGrain / elements), body);
-}
-
-/// What the pieces of each scale add up to.
-template <class Part>
-std::vector<Part> sums_of_scales(const ScaleRuns& runs, std::vector<Part> pieces) {
-  if (runs.pieces() == runs.scales()) return pieces;  // one each
-  std::vector<Part> scales(static_cast<size_t>(runs.scales()));
-  for (int64_t i = 0; i < runs.pieces(); ++i)
-    scales[static_cast<size_t>(runs.scale_of_run(i / runs.pieces_of_run()))].add(
-        pieces[static_cast<size_t>(i)]);
-  return scales;
-}
-
 template <class Part, class Number>
 at::Tensor column(const std::vector<Part>& parts, const at::Tensor& like, const Number& number) {
   const at::Tensor result =
@@ -78,6 +62,18 @@ float float_of_key(int32_t key) { return std::bit_cast<float>(key ^ (key >> 31 &
 
 }  // namespace
 
+namespace {
+
+std::vector<GradientSums> sums_of_pieces(const BackwardJob& job) {
+  std::vector<GradientSums> pieces(static_cast<size_t>(job.runs.pieces()));
+  for_pieces(job.runs, [&](int64_t first, int64_t last) {
+    sum_piece_gradients(job, first, last, pieces.data());
+  });
+  return sums_of_scales(job.runs, std::move(pieces));
+}
+
+}  // namespace
+
 RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_magnitude) {
   FusedJob job;
   job.x = x.const_data_ptr();
@@ -87,13 +83,7 @@ RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_
 #ifdef LACONIC_CUDA
   if (x.is_cuda()) return cuda::find_extremes_on(x, job);
 #endif
-  std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces()));
-  for_pieces(
-      runs, [&](int64_t first, int64_t last) { find_piece_keys(job, first, last, pieces.data()); });
-  auto keys = sums_of_scales(runs, std::move(pieces));
-  if (runs.length % runs.group != 0)  // short runs are filled with zeros
-    for (int64_t i = runs.groups() - 1; i < runs.scales(); i += runs.groups())
-      keys[static_cast<size_t>(i)].add_zero();
+  const auto keys = runs.in_bands() ? keys_of_bands(job) : keys_of_pieces(job);
   if (of_magnitude)
     return {{}, column(keys, x, [](auto& k) { return std::bit_cast<float>(k.magnitude); }), true};
   return {column(keys, x, [](auto& k) { return float_of_key(k.low); }),
@@ -105,11 +95,7 @@ NumberGradients gradients_of_numbers(const QuantizedRuns& what, const RunExtreme
 #ifdef LACONIC_CUDA
   if (what.x.is_cuda()) return cuda::gradients_of_numbers_on(what.x, job);
 #endif
-  std::vector<GradientSums> pieces(static_cast<size_t>(what.runs.pieces()));
-  for_pieces(what.runs, [&](int64_t first, int64_t last) {
-    sum_piece_gradients(job, first, last, pieces.data());
-  });
-  const auto sums = sums_of_scales(what.runs, std::move(pieces));
+  const auto sums = what.runs.in_bands() ? gradient_sums_of_bands(job) : sums_of_pieces(job);
   return {column(sums, what.x, [](auto& sum) { return sum.scale; }),
           column(sums, what.x, [](auto& sum) { return sum.zero_point; }),
           column(sums, what.x, [](auto& sum) { return sum.low; }),
@@ -126,6 +112,7 @@ at::Tensor gradient_of_input(const QuantizedRuns& what, const RunExtremesOf& ext
 #ifdef LACONIC_CUDA
   if (what.x.is_cuda()) return cuda::write_input_gradients_on(what.x, job), result;
 #endif
+  if (what.runs.in_bands()) return write_band_gradients(job), result;
   for_pieces(what.runs,
              [&](int64_t first, int64_t last) { write_input_gradients(job, first, last); });
   return result;
@@ -169,7 +156,7 @@ void write_found_by_runs(BackwardJob job) {
 
 bool knows_found_gradient([[maybe_unused]] const at::Tensor& x, const ScaleRuns& runs,
                           const RangeRule& rule, const CodedScales& codes) {
-  if (runs.length % runs.group != 0) return false;
+  if (runs.length % runs.group != 0 || runs.in_bands()) return false;
   const bool of_magnitude =
       rule.statistic == RangeStatistic::kAbsMax && rule.zero_point == ZeroRule::kNone;
   const bool is_coded = codes.scale.defined();

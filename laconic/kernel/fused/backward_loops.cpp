@@ -9,13 +9,12 @@
 
 #include "laconic/kernel/fused/elements-inl.h"
 #include "laconic/kernel/fused/extremes-inl.h"
+#include "laconic/kernel/fused/kinds-inl.h"
+#include "laconic/kernel/fused/shares-inl.h"
 #include "laconic/kernel/fused/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {
-
-using Wide = hn::ScalableTag<float>;
-using One = hn::CappedTag<float, 1>;
 
 /// The numbers of one scale.
 struct ScaleNumbers {
@@ -102,24 +101,6 @@ void sum_pieces(const BackwardJob& job, int64_t first, int64_t last, GradientSum
   }
 }
 
-/// The gradient of inputs, `own` through their codes, with what they are given for being extremes.
-template <class D>
-HWY_INLINE hn::Vec<D> with_shares(D d, const BackwardJob& job, const ScaleNumbers& numbers,
-                                  hn::Vec<D> x, hn::Vec<D> own) {
-  if (job.high == nullptr) return own;
-  auto share = hn::Set(d, numbers.high_share);
-  if (job.of_magnitude) {
-    const auto sign = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Neg(share), share);
-    share = hn::IfThenZeroElse(hn::Eq(x, hn::Zero(d)), sign);
-  }
-  const auto size = job.of_magnitude ? hn::Abs(x) : x;
-  const auto extreme = hn::Eq(size, hn::Set(d, numbers.high));
-  const auto result = hn::Add(own, hn::IfThenElseZero(extreme, share));
-  if (job.low == nullptr) return result;
-  const auto lowest = hn::Eq(x, hn::Set(d, numbers.low));
-  return hn::Add(result, hn::IfThenElseZero(lowest, hn::Set(d, numbers.low_share)));
-}
-
 /// Writes the gradients of a place's inputs; `own_of(d, i)` gives those of element i, and of those
 /// after it, through their codes.
 template <typename T, class OwnOf>
@@ -131,7 +112,10 @@ HWY_INLINE void write_gradients(const BackwardJob& job, const Place& place,
   const bool streams =
       job.streams && reinterpret_cast<uintptr_t>(result) % (sizeof(T) * lanes) == 0;
   const auto write = [&](auto d, int64_t i, bool past) HWY_ATTR {
-    store(d, with_shares(d, job, numbers, load(d, x + i), own_of(d, i)), result + i, past);
+    const auto set = [&](float number) HWY_ATTR { return hn::Set(d, number); };
+    const Extremes<decltype(d)> extremes{set(numbers.low), set(numbers.high),
+                                         set(numbers.low_share), set(numbers.high_share)};
+    store(d, with_shares(d, job, extremes, load(d, x + i), own_of(d, i)), result + i, past);
   };
   int64_t i = 0;
   for (; i + lanes <= place.count; i += lanes) write(Wide(), i, streams);
@@ -276,20 +260,6 @@ CodedScaleSums write_found(BackwardJob job, int64_t first, int64_t last) {
   }
   if (job.streams) hwy::FlushStream();
   return sums;
-}
-
-template <typename T, bool kZero, class Body>
-HWY_INLINE auto for_grid(const BackwardJob& job, const Body& body) {
-  return job.grid.kind == GridKind::kInteger
-             ? body.template operator()<T, GridKind::kInteger, kZero>()
-             : body.template operator()<T, GridKind::kMinifloat, kZero>();
-}
-template <class Body>
-HWY_INLINE auto for_kind(const BackwardJob& job, const Body& body) {
-  const bool has_zero = job.zero_point != nullptr;
-  if (job.type == ElementType::kFloat)
-    return has_zero ? for_grid<float, true>(job, body) : for_grid<float, false>(job, body);
-  return has_zero ? for_grid<uint16_t, true>(job, body) : for_grid<uint16_t, false>(job, body);
 }
 
 void any_sum_pieces(const BackwardJob& job, int64_t first, int64_t last, GradientSums* sums) {

@@ -21,8 +21,6 @@ HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Wide = hn::ScalableTag<float>;
-using One = hn::CappedTag<float, 1>;
 using Grid = GridOf<VectorOps<Wide>>;
 
 /// Runs that are worked on together: their elements stay in the first cache between the two looks.

@@ -15,6 +15,9 @@ HWY_BEFORE_NAMESPACE();
 namespace laconic::kernel::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+using Wide = hn::ScalableTag<float>;
+using One = hn::CappedTag<float, 1>;
+
 /// Two vectors of floats that are worked on together, in an order of their own.
 template <class D>
 struct Pair {

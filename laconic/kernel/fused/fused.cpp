@@ -3,14 +3,14 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
-#include <vector>
 
 #include "laconic/base/assert.h"
+#include "laconic/kernel/fused/bands.h"
 #include "laconic/kernel/fused/loops.h"
+#include "laconic/kernel/fused/pieces.h"
 #ifdef LACONIC_CUDA
 #include "laconic/kernel/cuda/fused_cuda.h"
 #endif
@@ -18,7 +18,6 @@
 namespace laconic::kernel {
 namespace {
 
-constexpr int64_t kGrain = 32768;         // elements for a thread at least
 constexpr int64_t kLongestRun = 1 << 18;  // elements that stay in the second cache, about
 constexpr int64_t kStreamFrom = 1 << 22;  // bytes: a larger value would only push others out
 
@@ -41,33 +40,13 @@ float* data_of(const at::Tensor& numbers) {
   return numbers.defined() ? numbers.mutable_data_ptr<float>() : nullptr;
 }
 
-int64_t grain_of(int64_t elements) { return std::max<int64_t>(1, kGrain / elements); }
-
 void quantize_pieces(const FusedJob& job) {
-  const int64_t grain = grain_of(std::min(job.runs.group, ScaleRuns::kPiece));
-  at::parallel_for(0, job.runs.pieces(), grain,
-                   [&](int64_t first, int64_t last) { quantize_given_pieces(job, first, last); });
+  for_pieces(job.runs,
+             [&](int64_t first, int64_t last) { quantize_given_pieces(job, first, last); });
 }
 
 /// Numbers of runs that are long or share scales: from the extremes of their pieces.
-bool find_by_pieces(const FusedJob& job) {
-  const ScaleRuns& runs = job.runs;
-  std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces())),
-      scales(static_cast<size_t>(runs.scales()));
-  const int64_t grain = grain_of(std::min(runs.group, ScaleRuns::kPiece));
-  at::parallel_for(0, runs.pieces(), grain, [&](int64_t first, int64_t last) {
-    find_piece_keys(job, first, last, pieces.data());
-  });
-  const int64_t groups = runs.groups();
-  for (int64_t i = 0; i < runs.pieces(); ++i) {
-    const int64_t scale = runs.scale_of_run(i / runs.pieces_of_run());
-    scales[static_cast<size_t>(scale)].add(pieces[static_cast<size_t>(i)]);
-  }
-  if (runs.length % runs.group != 0)
-    for (int64_t i = groups - 1; i < runs.scales(); i += groups)
-      scales[static_cast<size_t>(i)].add_zero();
-  return find_numbers(job, scales.data());
-}
+bool find_by_pieces(const FusedJob& job) { return find_numbers(job, keys_of_pieces(job).data()); }
 
 bool find_by_runs(const FusedJob& job) {
   std::atomic<bool> is_finite = true;
@@ -108,6 +87,7 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
   if (x.is_cuda())
     return answered(x, later, [&](int* flag) { cuda::quantize_found_on(x, job, flag); });
 #endif
+  if (runs.in_bands()) return quantize_found_bands(job);
   const bool is_short = runs.group <= ScaleRuns::kPiece ||
                         (runs.group <= kLongestRun && runs.runs() >= 4 * at::get_num_threads());
   if (is_short && runs.period == runs.rows) return find_by_runs(job);
@@ -134,7 +114,7 @@ void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
 #ifdef LACONIC_CUDA
   if (x.is_cuda()) return cuda::quantize_given_on(x, job);
 #endif
-  quantize_pieces(job);
+  runs.in_bands() ? quantize_given_bands(job) : quantize_pieces(job);
 }
 
 bool find_scale_of_scales(const at::Tensor& x, const ScaleRules& rules, const at::Tensor& scale,

@@ -13,6 +13,7 @@
 #include "laconic/kernel/fused/batch-inl.h"
 #include "laconic/kernel/fused/elements-inl.h"
 #include "laconic/kernel/fused/extremes-inl.h"
+#include "laconic/kernel/fused/kinds-inl.h"
 #include "laconic/kernel/fused/stairs-inl.h"
 #include "laconic/kernel/fused/vector_ops-inl.h"
 
@@ -160,13 +161,6 @@ HWY_INLINE void quantize_by(const FusedJob& job, const Together& all, const Batc
   }
 }
 
-/// Whether bfloat16 has all elements, and so the values under a scale that is a power of two.
-template <GridKind kGrid>
-HWY_INLINE bool has_few_digits(const ElementGrid& grid) {
-  if (kGrid == GridKind::kInteger) return grid.low >= -256 && grid.high <= 256;
-  return grid.relative_step >= 0x1p-7F;
-}
-
 #if LACONIC_HAS_NARROW
 /// A whole run with one scale, or its rest: what narrow-inl.h leaves.
 HWY_NOINLINE void quantize_plainly(const Run<uint16_t>& run, float scale,
@@ -249,24 +243,16 @@ HWY_INLINE bool quantize_narrow(const FusedJob& job, const Together& all, const 
 template <GridKind kGrid, bool kZero, StoreAs kAs, typename T, class CountOf>
 HWY_INLINE void quantize_together(const FusedJob& job, Together& all, const Batch& batch,
                                   const CountOf& count_of) {
-  constexpr bool kFinite = kAs == StoreAs::kFinite;
   const DivideBy by = prepare_division(all, batch.count);
 #if LACONIC_HAS_NARROW
-  if constexpr (kFinite && !kZero && kGrid == GridKind::kMinifloat && sizeof(T) == 2) {
+  if constexpr (kAs == StoreAs::kFinite && !kZero && kGrid == GridKind::kMinifloat &&
+                sizeof(T) == 2) {
     if (quantize_narrow(job, all, batch, by, count_of)) return;
   }
 #endif
-  if constexpr (kFinite && !kZero) {
-    if (by == DivideBy::kPower && has_few_digits<kGrid>(job.grid))
-      return quantize_by<VectorOps<Wide, DivideBy::kPower, true>, kGrid, kZero, StoreAs::kExact, T>(
-          job, all, batch, count_of);
-  }
-  constexpr DivideBy kQuick = sizeof(T) == 2 ? DivideBy::kShort : DivideBy::kQuick;
-  if (by != DivideBy::kDivision && HWY_NATIVE_FMA)
-    return quantize_by<VectorOps<Wide, kQuick, kFinite>, kGrid, kZero, kAs, T>(job, all, batch,
-                                                                               count_of);
-  quantize_by<VectorOps<Wide, DivideBy::kDivision, kFinite>, kGrid, kZero, kAs, T>(job, all, batch,
-                                                                                   count_of);
+  for_division<T, kGrid, kZero, kAs>(job.grid, by, [&]<class O, StoreAs kStore>() HWY_ATTR {
+    quantize_by<O, kGrid, kZero, kStore, T>(job, all, batch, count_of);
+  });
 }
 
 /// Keys of runs into `all`.
@@ -351,21 +337,6 @@ void piece_keys(const FusedJob& job, int64_t first, int64_t last, RangeKeys* key
     else
       keys[i].low = all.low[0], keys[i].high = all.high[0];
   }
-}
-
-/// Calls `body.operator()<T, kGrid, kZero>()` for what the job is.
-template <typename T, bool kZero, class Body>
-HWY_INLINE auto for_grid(const FusedJob& job, const Body& body) {
-  return job.grid.kind == GridKind::kInteger
-             ? body.template operator()<T, GridKind::kInteger, kZero>()
-             : body.template operator()<T, GridKind::kMinifloat, kZero>();
-}
-template <class Body>
-HWY_INLINE auto for_kind(const FusedJob& job, const Body& body) {
-  const bool has_zero = job.numbers.zero_point != nullptr || job.rule.zero_point != ZeroRule::kNone;
-  if (job.type == ElementType::kFloat)
-    return has_zero ? for_grid<float, true>(job, body) : for_grid<float, false>(job, body);
-  return has_zero ? for_grid<uint16_t, true>(job, body) : for_grid<uint16_t, false>(job, body);
 }
 
 bool any_found_runs(const FusedJob& job, int64_t first, int64_t last) {

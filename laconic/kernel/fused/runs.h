@@ -5,11 +5,14 @@
 namespace laconic::kernel {
 
 /// A contiguous tensor as rows of runs that share a scale: run j of row r has the scale
-/// (r % period) * groups() + j. The last run of a row may be shorter than the others.
+/// (r / band % period) * groups() + j. The last run of a row may be shorter than the others.
 struct ScaleRuns {
   int64_t rows = 0, length = 0;  ///< the tensor has rows * length elements
   int64_t group = 0;             ///< elements of a run, 1 to length
-  int64_t period = 0;            ///< rows that have scales of their own
+  int64_t period = 0;            ///< bands that have scales of their own
+  /// Rows one after the other that share their scales; of more than one row `period` is the number
+  /// of all bands, the last of which may have fewer rows.
+  int64_t band = 1;
   constexpr int64_t groups() const { return (length + group - 1) / group; }
   constexpr int64_t scales() const { return period * groups(); }
   constexpr int64_t runs() const { return rows * groups(); }
@@ -18,9 +21,18 @@ struct ScaleRuns {
   constexpr int64_t pieces_of_run() const { return (group + kPiece - 1) / kPiece; }
   constexpr int64_t pieces() const { return runs() * pieces_of_run(); }
   constexpr int64_t scale_of_run(int64_t run) const {
-    return run / groups() % period * groups() + run % groups();
+    return run / groups() / band % period * groups() + run % groups();
+  }
+  constexpr bool in_bands() const { return band > 1; }
+  /// Whether there are fewer elements than others have; they count as filled with zeros.
+  constexpr bool is_short(int64_t scale) const {
+    return (length % group != 0 && scale % groups() == groups() - 1) ||
+           (rows % band != 0 && scale / groups() == period - 1);
   }
 };
+
+/// Longest run of a band that the loops know: the numbers of a row's columns stay in a cache.
+inline constexpr int64_t kLongestBandRun = 1024;
 
 /// Where elements lie that are worked on in one go, and their scale.
 struct Place {

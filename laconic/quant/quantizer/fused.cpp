@@ -44,7 +44,7 @@ std::optional<ScaleRuns> runs_for(const QuantSpec& spec, const at::Tensor& x,
   if (!are_beside(scale, x) || !are_beside(zero_point, x)) return std::nullopt;
   check_granularity(spec.granularity, x.sizes());
   const auto runs = runs_of(spec.granularity, x.sizes());
-  const bool fits = runs && runs->group >= kShortestRun && scale.numel() == runs->scales() &&
+  const bool fits = runs && scale.numel() == runs->scales() &&
                     (!zero_point.defined() || zero_point.numel() == runs->scales());
   return fits ? runs : std::nullopt;
 }
@@ -85,7 +85,7 @@ std::optional<at::Tensor> fused_codes(const QuantSpec& spec, const at::Tensor& x
       stored_bits(spec.format) > 8)
     return std::nullopt;
   const auto runs = runs_for(spec, x, parameters);
-  if (!runs) return std::nullopt;
+  if (!runs || runs->group < kShortestRun) return std::nullopt;
   const auto real = x.detach().to(c10::ScalarType::Float).contiguous();
   return kernel::codes_of_runs(real, *runs, affine_codes(spec, parameters));
 }

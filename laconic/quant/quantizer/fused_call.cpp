@@ -22,34 +22,80 @@ using kernel::ScaleRestriction;
 using kernel::ScaleRuns;
 using kernel::ZeroRule;
 
-int64_t product(at::IntArrayRef sizes, int64_t begin) {
-  return std::accumulate(sizes.begin() + begin, sizes.end(), int64_t{1}, std::multiplies<>());
+int64_t product(at::IntArrayRef sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+}
+
+/// A tensor around one of its axes.
+struct Around {
+  int64_t outer, length, inner;
+};
+Around around(at::IntArrayRef sizes, int64_t axis) {
+  const auto at = static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(sizes.size()) : axis);
+  return {product(sizes.slice(0, at)), sizes[at], product(sizes.slice(at + 1))};
+}
+
+ScaleRuns rows_of(int64_t rows, int64_t length, int64_t group) {
+  return {rows, length, group, rows};
+}
+
+/// Bands of `band` rows; nothing where some of several matrices would begin within one.
+std::optional<ScaleRuns> bands_of(const Around& x, int64_t group, int64_t band) {
+  if (x.outer > 1 && x.length % band != 0) return std::nullopt;
+  const int64_t rows = x.outer * x.length;
+  return ScaleRuns{rows, x.inner, group, (rows + band - 1) / band, band};
+}
+
+/// Numbers for each of `parts` parts of the axis, over all the rest.
+ScaleRuns parts_of_axis(const Around& x, int64_t parts) {
+  const int64_t run = x.length / parts * x.inner;
+  if (x.outer > 1 && run <= kernel::kLongestBandRun)
+    return {x.outer, x.length * x.inner, run, 1, x.outer};
+  return {x.outer * parts, run, run, parts};
+}
+
+/// Groups of `size` along an axis, for each index of all the others.
+std::optional<ScaleRuns> groups_of_axis(const Around& x, int64_t size) {
+  if (x.inner == 1) return rows_of(x.outer, x.length, size);
+  return bands_of(x, 1, size);
+}
+
+std::optional<ScaleRuns> layout_of(const Granularity& granularity, at::IntArrayRef sizes) {
+  return std::visit(
+      Overloaded{[&](const PerTensor&) -> std::optional<ScaleRuns> {
+                   return rows_of(1, product(sizes), product(sizes));
+                 },
+                 [&](const PerChannel& kind) -> std::optional<ScaleRuns> {
+                   const Around x = around(sizes, kind.axis);
+                   return parts_of_axis(x, x.length);
+                 },
+                 [&](const PerToken&) -> std::optional<ScaleRuns> {
+                   return rows_of(product(sizes) / sizes.back(), sizes.back(), sizes.back());
+                 },
+                 [&](const PerGroup& kind) {
+                   return groups_of_axis(around(sizes, kind.axis), kind.group_size);
+                 },
+                 [&](const PerHead& kind) -> std::optional<ScaleRuns> {
+                   const Around x = around(sizes, kind.axis);
+                   if (!kind.per_token) return parts_of_axis(x, kind.heads);
+                   return groups_of_axis(x, x.length / kind.heads);
+                 },
+                 [&](const PerBlock& kind) {
+                   Around x = around(sizes, -2);
+                   return bands_of(x, kind.columns, kind.rows);
+                 },
+                 [](const CustomGranularity&) -> std::optional<ScaleRuns> { return std::nullopt; }},
+      granularity);
 }
 
 }  // namespace
 
 std::optional<ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef sizes) {
-  const int64_t count = product(sizes, 0), rank = static_cast<int64_t>(sizes.size());
-  const auto rows_of_last = [&](int64_t group) -> std::optional<ScaleRuns> {
-    const int64_t rows = count / sizes.back();
-    return ScaleRuns{rows, sizes.back(), group, rows};
-  };
-  return std::visit(
-      Overloaded{[&](const PerTensor&) -> std::optional<ScaleRuns> {
-                   return ScaleRuns{1, count, count, 1};
-                 },
-                 [&](const PerChannel& kind) -> std::optional<ScaleRuns> {
-                   const int64_t axis = kind.axis < 0 ? kind.axis + rank : kind.axis;
-                   const int64_t inner = product(sizes, axis + 1);
-                   return ScaleRuns{count / inner, inner, inner, sizes[axis]};
-                 },
-                 [&](const PerToken&) { return rows_of_last(sizes.back()); },
-                 [&](const PerGroup& kind) -> std::optional<ScaleRuns> {
-                   if (kind.axis != -1 && kind.axis != rank - 1) return std::nullopt;
-                   return rows_of_last(kind.group_size);
-                 },
-                 [](const auto&) -> std::optional<ScaleRuns> { return std::nullopt; }},
-      granularity);
+  const auto runs = layout_of(granularity, sizes);
+  if (!runs) return std::nullopt;
+  if (!runs->in_bands()) return runs->group < kShortestRun ? std::nullopt : runs;
+  const bool is_large = runs->band * runs->length >= kSmallestBand;
+  return is_large && runs->group <= kernel::kLongestBandRun ? runs : std::nullopt;
 }
 
 namespace {
@@ -198,7 +244,7 @@ std::optional<FusedCall> fused_call(const QuantSpec& spec, const at::Tensor& x) 
   if (!statistic) return std::nullopt;
   check_granularity(spec.granularity, x.sizes());
   const auto runs = runs_of(spec.granularity, x.sizes());
-  if (!runs || runs->group < kShortestRun) return std::nullopt;
+  if (!runs) return std::nullopt;
   FusedCall call{*runs, *grid, statistic->of_magnitude, {}};
   add_rule(call, spec);
   return call;

@@ -13,11 +13,11 @@ namespace laconic {
 
 // What a spec is to the fused kernels; nothing where they do not know a part.
 
-/// Shorter runs cost more than the composed path.
-inline constexpr int64_t kShortestRun = 16;
+/// Shorter runs with scales of their own, or smaller bands, cost more than the composed path.
+inline constexpr int64_t kShortestRun = 16, kSmallestBand = 64;
 
-/// How a tensor is laid out in runs that share a scale; nothing where they are not consecutive.
-/// `sizes` fit the granularity (check_granularity) and hold elements.
+/// How a tensor is laid out in runs that share a scale; nothing where no loop knows them. `sizes`
+/// fit the granularity (check_granularity) and hold elements.
 std::optional<kernel::ScaleRuns> runs_of(const Granularity& granularity, at::IntArrayRef sizes);
 
 /// The elements of a format.

@@ -124,7 +124,9 @@ struct GivenFunction : torch::autograd::Function<GivenFunction> {
 
 }  // namespace
 
-bool has_fused_gradient(const kernel::ScaleRuns& runs) { return runs.length % runs.group == 0; }
+bool has_fused_gradient(const kernel::ScaleRuns& runs) {
+  return runs.length % runs.group == 0 && runs.rows % runs.band == 0;
+}
 
 at::Tensor with_dynamic_gradient(const QuantSpec& spec, const FusedCall& call, const at::Tensor& x,
                                  const FusedResult& found) {
