@@ -64,8 +64,12 @@ Granularity granularity(Choices& choices) {
       return PerToken{};
     case 2:
       return PerChannel{.axis = choices.within(-3, 2)};
-    default:
+    case 3:
       return PerGroup{choices.within(-2, 1), choices.within(1, 64), choices.flag()};
+    default:
+      if (choices.flag())
+        return PerBlock{choices.within(1, 16), choices.within(1, 64), choices.flag()};
+      return PerHead{choices.within(-2, 1), choices.within(1, 16), choices.flag()};
   }
 }
 

@@ -43,8 +43,7 @@ std::vector<BandCase> band_cases() {
             PerHead{.axis = 2, .heads = 17}, PerHead{.axis = 2, .heads = 1}}},
           {matrix,
            {PerChannel{.axis = 1}, PerGroup{.axis = 0, .group_size = 16, .pad = true},
-            PerBlock{.rows = 16, .columns = 16, .pad = true},
-            PerBlock{.rows = 25, .columns = 5}}},
+            PerBlock{.rows = 16, .columns = 16, .pad = true}, PerBlock{.rows = 25, .columns = 5}}},
           {{4, 8, 3, 3},
            {PerChannel{.axis = 1}, PerGroup{.axis = 1, .group_size = 8},
             PerGroup{.axis = 0, .group_size = 4}}}};

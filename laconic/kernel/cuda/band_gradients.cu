@@ -58,18 +58,16 @@ __global__ void __launch_bounds__(kThreads) patch_inputs(const BackwardJob job) 
       numbers_of(job, patch.first_scale + scale_of_column(job.runs, thread.column));
   by_quick_ops(numbers.run, [&]<class O>() {
     for_rows(job.runs, patch, thread, [&](int64_t i) {
-      store_one(input_gradient<O, kGrid, kZero>(load_one(x + i), load_one(gradient + i), job,
-                                                numbers),
-                to + i);
+      store_one(
+          input_gradient<O, kGrid, kZero>(load_one(x + i), load_one(gradient + i), job, numbers),
+          to + i);
     });
   });
 }
 
 }  // namespace
 
-int64_t parts_of_bands(const ScaleRuns& runs) {
-  return patches_of(runs).parts() * runs.scales();
-}
+int64_t parts_of_bands(const ScaleRuns& runs) { return patches_of(runs).parts() * runs.scales(); }
 
 cudaError_t band_number_gradients(const BackwardJob& job, GradientSums* parts,
                                   const SumsOfScales& sums, cudaStream_t stream) {

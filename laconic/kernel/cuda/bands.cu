@@ -1,7 +1,6 @@
 // Scales that rows share, found and used.
-#include "laconic/kernel/cuda/bands.h"
-
 #include "laconic/kernel/cuda/bands.cuh"
+#include "laconic/kernel/cuda/bands.h"
 #include "laconic/kernel/cuda/quantized.cuh"
 
 namespace laconic::kernel::cuda {
@@ -29,8 +28,7 @@ __device__ __forceinline__ float quantized_one(float x, const RunScale<ScalarOps
   using Quick = std::conditional_t<kFound, typename BoundedOpsOf<T>::Ops, ExactOps>;
   const auto by = [&]<class O>() {
     const auto scale = with_ops<O>(run);
-    return value_of<O, kZero>(
-        element_of<O, kGrid, kZero>(x, scale, grid_numbers<O>(grid)), scale);
+    return value_of<O, kZero>(element_of<O, kGrid, kZero>(x, scale, grid_numbers<O>(grid)), scale);
   };
   return run.divisor.is_exact ? by.template operator()<Quick>()
                               : by.template operator()<ScalarOps>();
@@ -55,14 +53,14 @@ __global__ void __launch_bounds__(kColumns* kRowLanes)
   for (int k = 0; k < kHeld; ++k)
     if (thread.is_there && thread.row + k * kRowLanes < patch.rows)
       keys = with_keys<kMagnitude>(keys, keys_of<kMagnitude>(load_one(&held[k])));
-  for_keys_of_scales<kMagnitude, kColumns>(
-      job.runs, patch, keys, [&](int scale, RangeKeys of_scale) {
-        const int64_t at = patch.first_scale + scale;
-        if (job.runs.is_short(at)) of_scale.add_zero();
-        numbers[scale] = numbers_of(of_scale, job, not_finite);
-        magnitudes[scale] = of_scale.magnitude;
-        keep_numbers(job, at, numbers[scale]);
-      });
+  for_keys_of_scales<kMagnitude, kColumns>(job.runs, patch, keys,
+                                           [&](int scale, RangeKeys of_scale) {
+                                             const int64_t at = patch.first_scale + scale;
+                                             if (job.runs.is_short(at)) of_scale.add_zero();
+                                             numbers[scale] = numbers_of(of_scale, job, not_finite);
+                                             magnitudes[scale] = of_scale.magnitude;
+                                             keep_numbers(job, at, numbers[scale]);
+                                           });
   __syncthreads();
   if (job.value == nullptr || !thread.is_there) return;
   const int own = scale_of_column(job.runs, thread.column);
@@ -85,12 +83,12 @@ __global__ void __launch_bounds__(kThreads) patch_keys(const FusedJob job, Range
   for_rows(job.runs, patch, thread, [&](int64_t i) {
     keys = with_keys<kMagnitude>(keys, keys_of<kMagnitude>(load_one(x + i)));
   });
-  for_keys_of_scales<kMagnitude, kFewColumns>(
-      job.runs, patch, keys, [&](int scale, RangeKeys of_scale) {
-        const int64_t at = patch.first_scale + scale;
-        if (job.runs.is_short(at)) of_scale.add_zero();
-        add_keys<kMagnitude>(of_scale, &scales[at]);
-      });
+  for_keys_of_scales<kMagnitude, kFewColumns>(job.runs, patch, keys,
+                                              [&](int scale, RangeKeys of_scale) {
+                                                const int64_t at = patch.first_scale + scale;
+                                                if (job.runs.is_short(at)) of_scale.add_zero();
+                                                add_keys<kMagnitude>(of_scale, &scales[at]);
+                                              });
 }
 
 /// The last patch first: what was looked at last is in the cache still.

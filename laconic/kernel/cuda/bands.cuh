@@ -8,9 +8,9 @@
 namespace laconic::kernel::cuda {
 namespace {
 
-constexpr int kRowLanes = 4;       // threads that share a column of a patch
-constexpr int kFewColumns = 64;    // of a patch
-constexpr int kPatchHeight = 64;   // rows, where a band is more than one patch
+constexpr int kRowLanes = 4;      // threads that share a column of a patch
+constexpr int kFewColumns = 64;   // of a patch
+constexpr int kPatchHeight = 64;  // rows, where a band is more than one patch
 
 /// Patches for blocks of kThreads threads.
 __host__ __device__ constexpr Patches patches_of(const ScaleRuns& runs) {

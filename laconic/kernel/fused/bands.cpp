@@ -12,7 +12,7 @@
 namespace laconic::kernel {
 namespace {
 
-constexpr int64_t kPatchRows = 256;         // few enough for sums in float
+constexpr int64_t kPatchRows = 256;           // few enough for sums in float
 constexpr int64_t kElementsAtOnce = 1 << 18;  // stay in a cache between two looks, about
 
 /// Patches that are a part of a band.
@@ -89,9 +89,8 @@ std::vector<RangeKeys> keys_of_bands(const FusedJob& job) {
 }
 
 std::vector<GradientSums> gradient_sums_of_bands(const BackwardJob& job) {
-  return sums_of_scales<GradientSums>(job.runs, [&](const Patch& patch, GradientSums* to) {
-    sum_patch_gradients(job, patch, to);
-  });
+  return sums_of_scales<GradientSums>(
+      job.runs, [&](const Patch& patch, GradientSums* to) { sum_patch_gradients(job, patch, to); });
 }
 
 void write_band_gradients(const BackwardJob& job) {

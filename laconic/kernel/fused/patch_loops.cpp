@@ -43,8 +43,7 @@ HWY_INLINE void add_rows(const T* HWY_RESTRICT x, int64_t length, int64_t column
     for (; i + lanes <= columns; i += lanes) {
       auto found = hn::Load(d, keys + i);
       for (int64_t row = 0; row < kRows; ++row)
-        found = Choose::of(found,
-                           Key::key(d, hn::BitCast(d, load(floats, x + row * length + i))));
+        found = Choose::of(found, Key::key(d, hn::BitCast(d, load(floats, x + row * length + i))));
       hn::Store(found, d, keys + i);
     }
   }
