@@ -11,6 +11,7 @@
 
 #include "laconic/base/assert.h"
 #include "laconic/kernel/fused/loops.h"
+#include "laconic/kernel/parallel.h"
 #ifdef LACONIC_CUDA
 #include "laconic/kernel/cuda/fused_cuda.h"
 #endif
@@ -45,8 +46,8 @@ int64_t grain_of(int64_t elements) { return std::max<int64_t>(1, kGrain / elemen
 
 void quantize_pieces(const FusedJob& job) {
   const int64_t grain = grain_of(std::min(job.runs.group, ScaleRuns::kPiece));
-  at::parallel_for(0, job.runs.pieces(), grain,
-                   [&](int64_t first, int64_t last) { quantize_given_pieces(job, first, last); });
+  parallel_for(0, job.runs.pieces(), grain,
+               [&](int64_t first, int64_t last) { quantize_given_pieces(job, first, last); });
 }
 
 /// Numbers of runs that are long or share scales: from the extremes of their pieces.
@@ -55,7 +56,7 @@ bool find_by_pieces(const FusedJob& job) {
   std::vector<RangeKeys> pieces(static_cast<size_t>(runs.pieces())),
       scales(static_cast<size_t>(runs.scales()));
   const int64_t grain = grain_of(std::min(runs.group, ScaleRuns::kPiece));
-  at::parallel_for(0, runs.pieces(), grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, runs.pieces(), grain, [&](int64_t first, int64_t last) {
     find_piece_keys(job, first, last, pieces.data());
   });
   const int64_t groups = runs.groups();
@@ -71,7 +72,7 @@ bool find_by_pieces(const FusedJob& job) {
 
 bool find_by_runs(const FusedJob& job) {
   std::atomic<bool> is_finite = true;
-  at::parallel_for(0, job.runs.runs(), grain_of(job.runs.group), [&](int64_t first, int64_t last) {
+  parallel_for(0, job.runs.runs(), grain_of(job.runs.group), [&](int64_t first, int64_t last) {
     if (!quantize_found_runs(job, first, last)) is_finite = false;
   });
   return is_finite;

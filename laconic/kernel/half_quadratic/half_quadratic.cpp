@@ -1,12 +1,13 @@
 #include "laconic/kernel/half_quadratic/half_quadratic.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <hwy/contrib/sort/vqsort.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "laconic/kernel/parallel.h"
 
 namespace laconic::kernel {
 namespace {
@@ -51,11 +52,10 @@ HalfQuadraticSearch::HalfQuadraticSearch(const at::Tensor& rows, float q_min, fl
   x_ = at::empty({rows_, count_ + 2}, rows.options());
   sums_ = at::empty({rows_, count_ + 1}, rows.options().dtype(c10::ScalarType::Double));
   places_ = RowPlaces(rows_, static_cast<int64_t>(q_max - q_min) + 1);
-  at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / count_),
-                   [&](int64_t first, int64_t last) {
-                     const hwy::Sorter sorter;
-                     for (int64_t row = first; row < last; ++row) sort(rows, row, sorter);
-                   });
+  parallel_for(0, rows_, std::max<int64_t>(1, kGrain / count_), [&](int64_t first, int64_t last) {
+    const hwy::Sorter sorter;
+    for (int64_t row = first; row < last; ++row) sort(rows, row, sorter);
+  });
 }
 
 void HalfQuadraticSearch::sort(const at::Tensor& rows, int64_t row, const hwy::Sorter& sorter) {
@@ -120,11 +120,11 @@ HalfQuadraticRounds HalfQuadraticSearch::run(const HalfQuadraticStart& start,
             std::clamp(std::nearbyint(-range_starts[row] / scale + q_min_), q_min_, q_max_);
     }
   };
-  at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
-                   [&](int64_t first, int64_t last) {
-                     std::vector<float> room;
-                     for (int64_t row = first; row < last; ++row) rounds_of_row(row, room);
-                   });
+  parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
+               [&](int64_t first, int64_t last) {
+                 std::vector<float> room;
+                 for (int64_t row = first; row < last; ++row) rounds_of_row(row, room);
+               });
   for (int64_t row = 0; row < rows_; ++row)  // in order: the same for any number of threads
     for (int64_t i = 0; i < count; ++i)
       found.errors[static_cast<size_t>(i)] += errors[static_cast<size_t>(row * count + i)];
