@@ -15,6 +15,7 @@
 #include <iostream>
 #include <string>
 
+#include "laconic/kernel/parallel.h"
 #include "laconic/quant/quantizer/deferred_checks.h"
 #include "laconic/quant/quantizer/quantize.h"
 #include "laconic/quant/quantizer/range.h"
@@ -51,7 +52,7 @@ void copy(const at::Tensor& from, const at::Tensor& to) {
   }
   const auto* source = static_cast<const char*>(from.const_data_ptr());
   auto* target = static_cast<char*>(to.mutable_data_ptr());
-  at::parallel_for(0, static_cast<int64_t>(from.nbytes()), 1 << 16, [&](int64_t a, int64_t b) {
+  kernel::parallel_for(0, static_cast<int64_t>(from.nbytes()), 1 << 16, [&](int64_t a, int64_t b) {
     std::memcpy(target + a, source + a, static_cast<size_t>(b - a));
   });
 }

@@ -2,6 +2,7 @@
 # CPU program needs two libraries only.
 #   Laconic::c10         libc10
 #   Laconic::torch_cpu   libtorch_cpu (and c10)
+#   Laconic::gomp        the OpenMP of libtorch_cpu, whose threads our loops use too
 #   Laconic::torch_cuda  with LACONIC_CUDA only
 # LACONIC_TORCH: a directory with include/ and lib/ (the `torch` folder of the wheel or a LibTorch).
 if(NOT DEFINED LACONIC_TORCH)
@@ -42,6 +43,9 @@ _laconic_import(c10)
 _laconic_import(torch_cpu Laconic::c10)
 # The wheel is built with the C++11 ABI; libcudart and libcupti are found by libtorch_cpu's own RPATH.
 set_property(TARGET Laconic::torch_cpu APPEND PROPERTY INTERFACE_LINK_OPTIONS "-Wl,--allow-shlib-undefined")
+file(GLOB _gomp "${LACONIC_TORCH_DIR}/lib/libgomp*.so*")
+add_library(Laconic::gomp INTERFACE IMPORTED GLOBAL)
+set_property(TARGET Laconic::gomp PROPERTY INTERFACE_LINK_LIBRARIES "${_gomp}")
 if(LACONIC_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 90)

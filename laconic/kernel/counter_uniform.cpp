@@ -1,12 +1,12 @@
 #include "laconic/kernel/counter_uniform.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <type_traits>
 
+#include "laconic/kernel/parallel.h"
 #include "laconic/kernel/philox.h"
 
 namespace laconic::kernel {
@@ -40,7 +40,7 @@ std::array<double, 2> numbers_of(const std::array<uint32_t, 4>& words, double) {
 template <typename Real>
 void fill(const RandomStream& stream, Real* out, int64_t count) {
   constexpr int64_t kLanes = std::is_same_v<Real, double> ? 2 : 4;
-  at::parallel_for(0, (count + kLanes - 1) / kLanes, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(0, (count + kLanes - 1) / kLanes, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const auto numbers = numbers_of(words(stream, block), Real{});
       const int64_t first = block * kLanes, lanes = std::min(kLanes, count - first);

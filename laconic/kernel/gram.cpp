@@ -1,6 +1,5 @@
 #include "laconic/kernel/gram.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -8,6 +7,7 @@
 #include <cmath>
 
 #include "laconic/kernel/panels.h"
+#include "laconic/kernel/parallel.h"
 #include "laconic/kernel/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -43,7 +43,7 @@ constexpr int64_t kChunkRows =
 void pack_columns(const at::Tensor& x, int64_t first, int64_t count, float* packed) {
   const int64_t columns = x.size(1), panels = (columns + kPanelRows - 1) / kPanelRows;
   const float* source = x.const_data_ptr<float>() + first * columns;
-  at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       const int64_t width = std::min(kPanelRows, columns - panel * kPanelRows);
       float* target = packed + panel * count * kPanelRows;
@@ -101,7 +101,7 @@ void GramSum::add(const at::Tensor& input) {
   for (int64_t first = 0; first < x.size(0); first += kChunkRows) {
     const int64_t count = std::min(kChunkRows, x.size(0) - first);
     pack_columns(x, first, count, data);
-    at::parallel_for(0, panels * (panels + 1) / 2, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(0, panels * (panels + 1) / 2, 1, [&](int64_t begin, int64_t end) {
       for (int64_t pair = begin; pair < end; ++pair) {
         auto p =
             static_cast<int64_t>((std::sqrt(8.0 * static_cast<double>(pair) + 1.0) - 1.0) / 2.0);
@@ -132,7 +132,7 @@ at::Tensor GramSum::mean() const {
   const float* sums = panels_.const_data_ptr<float>();
   float* target = result.mutable_data_ptr<float>();
   const double factor = rows_ > 0 ? 1.0 / static_cast<double>(rows_) : 0.0;
-  at::parallel_for(0, columns_, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(0, columns_, 64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < columns_; ++j) {
         const int64_t r = std::max(i, j), c = std::min(i, j);
@@ -164,7 +164,7 @@ void CrossSum::add(const at::Tensor& a, const at::Tensor& b) {
     const int64_t count = std::min(kChunkRows, left.size(0) - first);
     pack_columns(left, first, count, lefts);
     pack_columns(right, first, count, rights);
-    at::parallel_for(0, panels * panels, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(0, panels * panels, 1, [&](int64_t begin, int64_t end) {
       for (int64_t pair = begin; pair < end; ++pair) {
         const int64_t p = pair / panels, q = pair % panels, block = count * kPanelRows;
         HWY_DYNAMIC_DISPATCH(add_block)

@@ -1,6 +1,5 @@
 #include "laconic/kernel/hadamard.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -12,6 +11,8 @@
 
 #include <algorithm>
 #include <cmath>
+
+#include "laconic/kernel/parallel.h"
 
 namespace laconic::kernel {
 namespace {
@@ -63,7 +64,7 @@ at::Tensor transform_fast(const at::Tensor& x, int64_t power, float factor) {
   const float* source = from.const_data_ptr<float>();
   float* target = result.mutable_data_ptr<float>();
   const int64_t runs = from.numel() / power;
-  at::parallel_for(0, runs, std::max<int64_t>(1, 32768 / power), [&](int64_t begin, int64_t end) {
+  parallel_for(0, runs, std::max<int64_t>(1, 32768 / power), [&](int64_t begin, int64_t end) {
     for (int64_t run = begin; run < end; ++run) {
       float* out = target + run * power;
       for (int64_t i = 0; i < power; ++i) out[i] = source[run * power + i] * factor;

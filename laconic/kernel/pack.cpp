@@ -1,9 +1,10 @@
 #include "laconic/kernel/pack.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+
+#include "laconic/kernel/parallel.h"
 
 namespace laconic {
 namespace {
@@ -46,7 +47,7 @@ at::Tensor pack_into(const at::Tensor& codes, int64_t bits, int64_t row_bytes) {
   const int64_t columns = codes.size(1);
   const int32_t* source = whole.const_data_ptr<int32_t>();
   uint8_t* target = packed.mutable_data_ptr<uint8_t>();
-  at::parallel_for(0, codes.size(0), 64, [&](int64_t begin, int64_t end) {
+  kernel::parallel_for(0, codes.size(0), 64, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       pack_row(source + row * columns, columns, bits, target + row * row_bytes);
   });
@@ -75,7 +76,7 @@ at::Tensor unpack_rows(const at::Tensor& packed, int64_t bits, int64_t columns) 
   auto codes = at::empty({packed.size(0), columns}, at::kInt);
   const uint8_t* source = source_tensor.const_data_ptr<uint8_t>();
   int32_t* target = codes.mutable_data_ptr<int32_t>();
-  at::parallel_for(0, packed.size(0), 64, [&](int64_t begin, int64_t end) {
+  kernel::parallel_for(0, packed.size(0), 64, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       unpack_row(source + row * row_bytes, columns, bits, target + row * columns);
   });

@@ -1,12 +1,12 @@
 #include "laconic/kernel/panel_matrix.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
 #include "laconic/kernel/composed_columns.h"
 #include "laconic/kernel/panels.h"
+#include "laconic/kernel/parallel.h"
 #include "laconic/kernel/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -79,7 +79,7 @@ at::Tensor multiply_panels(const at::Tensor& panels, const at::Tensor& matrix, b
     const int64_t depth = upper ? begin + width : columns;
     const at::Tensor block = block_of(matrix, depth, begin, width);
     const float* factors = block.const_data_ptr<float>();
-    at::parallel_for(0, panels.size(0), 1, [&](int64_t first, int64_t last) {
+    parallel_for(0, panels.size(0), 1, [&](int64_t first, int64_t last) {
       for (int64_t panel = first; panel < last; ++panel) {
         const int64_t offset = panel * columns * kPanelRows;
         HWY_DYNAMIC_DISPATCH(multiply_block)
@@ -98,7 +98,7 @@ void solve_panels(at::Tensor& panels, const at::Tensor& strict) {
     const int64_t width = std::min(kBlock, columns - begin);
     const at::Tensor block = block_of(strict, begin + width, begin, width);
     const float* factors = block.const_data_ptr<float>();
-    at::parallel_for(0, panels.size(0), 1, [&](int64_t first, int64_t last) {
+    parallel_for(0, panels.size(0), 1, [&](int64_t first, int64_t last) {
       for (int64_t panel = first; panel < last; ++panel) {
         HWY_DYNAMIC_DISPATCH(solve_block_columns)
         (data + panel * columns * kPanelRows, factors, begin, width);

@@ -1,6 +1,5 @@
 #include "laconic/kernel/reverse_cholesky.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -9,6 +8,7 @@
 
 #include "laconic/kernel/composed_columns.h"
 #include "laconic/kernel/panels.h"
+#include "laconic/kernel/parallel.h"
 #include "laconic/kernel/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -116,7 +116,7 @@ void fill_reversed(const at::Tensor& hessian, const at::Tensor& diagonal, const 
   const double* damped = diagonal.const_data_ptr<double>();
   T* target = panels.mutable_data_ptr<T>();
   // Symmetric: a row of the source serves as a column, so reading runs along memory.
-  at::parallel_for(0, padded, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(0, padded, 64, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       const float* row = c < size ? source + column[size - 1 - c] * size : nullptr;
       for (int64_t r = c / kPanelRows * kPanelRows; r < padded; ++r) {
@@ -137,7 +137,7 @@ bool factorize(at::Tensor& panels) {
   const int64_t padded = panels.size(1), blocks = panels.size(0);
   for (int64_t block = 0; block < blocks; ++block) {
     if (!factor_diagonal(data, padded, block)) return false;
-    at::parallel_for(block + 1, blocks, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(block + 1, blocks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; ++panel) factor_panel(data, padded, block, panel);
     });
   }
@@ -153,7 +153,7 @@ void fill_feedback(const ReverseCholesky& factor, int64_t begin, int64_t end,
   const auto at = [&](int64_t r, int64_t c) {
     return panels[(r / kPanelRows * padded + c) * kPanelRows + r % kPanelRows];
   };
-  at::parallel_for(0, end, 64, [&](int64_t first, int64_t last) {
+  parallel_for(0, end, 64, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       for (int64_t j = std::max(begin, i + 1); j < end; ++j) {
         const int64_t column = size - 1 - j;

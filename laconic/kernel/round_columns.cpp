@@ -1,6 +1,5 @@
 #include "laconic/kernel/round_columns.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "laconic/kernel/cuda/columns_cuda.h"
 #endif
 #include "laconic/kernel/panels.h"
+#include "laconic/kernel/parallel.h"
 #include "laconic/kernel/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -265,7 +265,7 @@ void for_each_panel(const RoundingColumns& state, at::Tensor& current, const Wor
   const ColumnPanel first = first_panel(state);
   float* values = current.mutable_data_ptr<float>();
   const int64_t width = current.size(1);
-  at::parallel_for(0, state.weight.size(0), 1, [&](int64_t begin, int64_t end) {
+  parallel_for(0, state.weight.size(0), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       ColumnPanel panel = first;
       panel.weight = panel_of(first.weight, i, columns);

@@ -1,12 +1,12 @@
 #include "laconic/kernel/scale_runs.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <functional>
 #include <vector>
 
+#include "laconic/kernel/parallel.h"
 #include "laconic/kernel/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -146,7 +146,7 @@ void for_each_piece(const ScaleRuns& runs, const std::function<void(const Piece&
   const int64_t groups = runs.groups(), pieces = pieces_of_run(runs);
   const int64_t total = runs.rows * groups * pieces;
   const int64_t grain = std::max<int64_t>(1, kGrain / std::min(runs.group, kPiece));
-  at::parallel_for(0, total, grain, [&](int64_t begin, int64_t end) {
+  parallel_for(0, total, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t run = i / pieces, row = run / groups, group = run % groups;
       const int64_t first = group * runs.group + i % pieces * kPiece;

@@ -46,10 +46,11 @@ TEST(RowShifts, AreCountedAsOneByOneWhileTheScaleMoves) {
     RowPlaces places(1, static_cast<int64_t>(high - low) + 1);
     const CodePlaces kept = places[0];
     const CodePowers powers(high - low, static_cast<float>(kPower));
+    RowShifts shifts(row, powers, kept);
     for (const double part : {1.0, 0.9, 1.02, 0.4}) {
       const RowCodes codes{static_cast<float>(part * 3.5) / high, low, high};
+      shifts.set_codes(codes);
       const DirectShifts direct(x, codes);
-      const RowShifts shifts(row, codes, powers, kept);
       EXPECT_NEAR(shifts.error(), direct.error, 1e-5 * direct.error);  // float32 edges
       EXPECT_EQ(shifts.usable(), static_cast<int64_t>(direct.shifts.size()));
       const Shrinkage by{static_cast<float>(kPower), kBeta};

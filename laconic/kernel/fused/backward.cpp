@@ -1,4 +1,3 @@
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "laconic/kernel/fused/fused.h"
 #include "laconic/kernel/fused/loops.h"
 #include "laconic/kernel/fused/pieces.h"
+#include "laconic/kernel/parallel.h"
 #ifdef LACONIC_CUDA
 #include "laconic/kernel/cuda/backward_cuda.h"
 #include "laconic/kernel/cuda/backward_loops.h"
@@ -51,7 +51,7 @@ at::Tensor column(const std::vector<Part>& parts, const at::Tensor& like, const 
   const at::Tensor result =
       at::empty({static_cast<int64_t>(parts.size())}, like.options().dtype(c10::ScalarType::Float));
   float* out = result.mutable_data_ptr<float>();
-  at::parallel_for(0, result.numel(), kGrain, [&](int64_t first, int64_t last) {
+  parallel_for(0, result.numel(), kGrain, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
       out[i] = static_cast<float>(number(parts[static_cast<size_t>(i)]));
   });
@@ -132,7 +132,7 @@ void write_found_by_runs(BackwardJob job) {
   const int64_t runs = job.runs.runs(), some = std::max<int64_t>(1, kGrain / job.runs.group);
   std::vector<CodedScaleSums> sums(static_cast<size_t>((runs + some - 1) / some));
   const auto blocks = static_cast<int64_t>(sums.size());
-  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+  parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
       sums[static_cast<size_t>(i)] =
           write_found_gradients(job, i * some, std::min(runs, (i + 1) * some));
@@ -145,7 +145,7 @@ void write_found_by_runs(BackwardJob job) {
   job.codes.share = static_cast<float>(all.scale) *
                     slope_of_scale(job.codes.rule, *job.codes.scale, all.largest) /
                     static_cast<float>(all.count);
-  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+  parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i)
       if (sums[static_cast<size_t>(i)].largest == all.largest)
         write_found_gradients(job, i * some, std::min(runs, (i + 1) * some));

@@ -1,13 +1,12 @@
 #include "laconic/kernel/fused/bands.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <atomic>
 
 #include "laconic/kernel/fused/loops.h"
 #include "laconic/kernel/fused/patch_loops.h"
 #include "laconic/kernel/fused/pieces.h"
+#include "laconic/kernel/parallel.h"
 
 namespace laconic::kernel {
 namespace {
@@ -21,7 +20,7 @@ Patches cut(const ScaleRuns& runs) { return {runs, kPatchRows, kPatchColumns}; }
 template <class Body>
 void for_patches(const Patches& patches, const Body& body) {
   const int64_t grain = grain_of(patches.rows() * patches.columns());
-  at::parallel_for(0, patches.count(), grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, patches.count(), grain, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) body(patches[i]);
   });
 }
@@ -35,7 +34,7 @@ std::vector<Part> sums_of_scales(const ScaleRuns& runs, const Find& find) {
   for_patches(patches, [&](const Patch& patch) {
     find(patch, parts.data() + patch.part * scales + patch.first_scale);
   });
-  at::parallel_for(0, scales, kGrain, [&](int64_t first, int64_t last) {
+  parallel_for(0, scales, kGrain, [&](int64_t first, int64_t last) {
     for (int64_t part = 1; part < patches.parts(); ++part)
       for (int64_t i = first; i < last; ++i)
         parts[static_cast<size_t>(i)].add(parts[static_cast<size_t>(part * scales + i)]);

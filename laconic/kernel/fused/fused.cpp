@@ -11,6 +11,7 @@
 #include "laconic/kernel/fused/bands.h"
 #include "laconic/kernel/fused/loops.h"
 #include "laconic/kernel/fused/pieces.h"
+#include "laconic/kernel/parallel.h"
 #ifdef LACONIC_CUDA
 #include "laconic/kernel/cuda/fused_cuda.h"
 #endif
@@ -50,7 +51,7 @@ bool find_by_pieces(const FusedJob& job) { return find_numbers(job, keys_of_piec
 
 bool find_by_runs(const FusedJob& job) {
   std::atomic<bool> is_finite = true;
-  at::parallel_for(0, job.runs.runs(), grain_of(job.runs.group), [&](int64_t first, int64_t last) {
+  parallel_for(0, job.runs.runs(), grain_of(job.runs.group), [&](int64_t first, int64_t last) {
     if (!quantize_found_runs(job, first, last)) is_finite = false;
   });
   return is_finite;

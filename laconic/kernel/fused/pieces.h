@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "laconic/kernel/fused/job.h"
+#include "laconic/kernel/parallel.h"
 
 namespace laconic::kernel {
 
@@ -16,7 +15,7 @@ inline int64_t grain_of(int64_t elements) { return std::max<int64_t>(1, kGrain /
 /// `body(first, last)` for pieces of runs, on several threads.
 template <class Body>
 void for_pieces(const ScaleRuns& runs, const Body& body) {
-  at::parallel_for(0, runs.pieces(), grain_of(std::min(runs.group, ScaleRuns::kPiece)), body);
+  parallel_for(0, runs.pieces(), grain_of(std::min(runs.group, ScaleRuns::kPiece)), body);
 }
 
 /// What the pieces of each scale add up to.

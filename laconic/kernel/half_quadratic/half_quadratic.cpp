@@ -1,12 +1,14 @@
 #include "laconic/kernel/half_quadratic/half_quadratic.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <hwy/contrib/sort/vqsort.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "laconic/kernel/parallel.h"
 
 namespace laconic::kernel {
 namespace {
@@ -51,11 +53,10 @@ HalfQuadraticSearch::HalfQuadraticSearch(const at::Tensor& rows, float q_min, fl
   x_ = at::empty({rows_, count_ + 2}, rows.options());
   sums_ = at::empty({rows_, count_ + 1}, rows.options().dtype(c10::ScalarType::Double));
   places_ = RowPlaces(rows_, static_cast<int64_t>(q_max - q_min) + 1);
-  at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / count_),
-                   [&](int64_t first, int64_t last) {
-                     const hwy::Sorter sorter;
-                     for (int64_t row = first; row < last; ++row) sort(rows, row, sorter);
-                   });
+  parallel_for(0, rows_, std::max<int64_t>(1, kGrain / count_), [&](int64_t first, int64_t last) {
+    const hwy::Sorter sorter;
+    for (int64_t row = first; row < last; ++row) sort(rows, row, sorter);
+  });
 }
 
 void HalfQuadraticSearch::sort(const at::Tensor& rows, int64_t row, const hwy::Sorter& sorter) {
@@ -70,30 +71,54 @@ void HalfQuadraticSearch::sort(const at::Tensor& rows, int64_t row, const hwy::S
   for (int64_t i = 0; i < count_; ++i) sums[i + 1] = sums[i] + static_cast<double>(x[i]);
 }
 
-double HalfQuadraticSearch::round_of_row(int64_t row, float& scale, float zero_point, double beta,
-                                         std::vector<float>& room) {
-  const auto at = static_cast<size_t>(row);
-  const Shrinkage by{p_, beta};
-  const float* x = x_.const_data_ptr<float>() + row * x_.size(1);
+RowCodes HalfQuadraticSearch::codes_of(float scale, float zero_point) const {
   // Codes of a negative scale are those of the positive one with the other sign.
-  const float sign = scale < 0 ? -1.0F : 1.0F, low = q_min_ - zero_point,
-              high = q_max_ - zero_point;
-  const RowCodes codes{std::abs(scale), sign > 0 ? low : -high, sign > 0 ? high : -low};
-  double error = 0, shift = 0;
-  if (!sums_.defined()) {
-    shift = median_of_all_shifts(x, count_, codes, by, room, error);
-  } else {
-    const SortedRow sorted{x + 1, sums_.const_data_ptr<double>() + row * (count_ + 1), count_};
-    const CodePlaces places = places_[row];
-    const RowShifts shifts(sorted, codes, powers_, places);
-    error = shifts.error();
+  const float low = q_min_ - zero_point, high = q_max_ - zero_point;
+  return scale < 0 ? RowCodes{-scale, -high, -low} : RowCodes{scale, low, high};
+}
+
+template <class Round>
+void HalfQuadraticSearch::rounds_of_row(int64_t row, const RoundsOfRows& all, const Round& round) {
+  const auto at = static_cast<size_t>(row);
+  const int64_t count = all.times.rounds;
+  float scale = all.scales[row], zero_point = all.zero_points != nullptr ? all.zero_points[row] : 0;
+  double beta = all.times.beta;
+  for (int64_t i = 0; i < count; ++i, beta *= all.times.kappa) {
+    const auto [shift, error] = round(codes_of(scale, zero_point), Shrinkage{p_, beta});
+    shift_[at] = std::isfinite(shift) ? static_cast<float>(shift) : 0.0F;
+    scale += scale < 0 ? -shift_[at] : shift_[at];
+    all.errors[row * count + i] = error;
+    all.medians[i * rows_ + row] = scale;
+    if (all.free == nullptr) continue;
+    scale = all.free->of_median(scale);
+    if (all.range_starts != nullptr)
+      zero_point =
+          std::clamp(std::nearbyint(-all.range_starts[row] / scale + q_min_), q_min_, q_max_);
+  }
+}
+
+void HalfQuadraticSearch::rounds_of_short_row(int64_t row, const RoundsOfRows& all,
+                                              std::vector<float>& room) {
+  const float* x = x_.const_data_ptr<float>() + row * count_;
+  rounds_of_row(row, all, [&](const RowCodes& codes, const Shrinkage& by) {
+    double error = 0;
+    const double shift = median_of_all_shifts(x, count_, codes, by, room, error);
+    return std::pair{shift, error};
+  });
+}
+
+void HalfQuadraticSearch::rounds_of_sorted_row(int64_t row, const RoundsOfRows& all) {
+  const auto at = static_cast<size_t>(row);
+  const SortedRow sorted{x_.const_data_ptr<float>() + row * (count_ + 2) + 1,
+                         sums_.const_data_ptr<double>() + row * (count_ + 1), count_};
+  RowShifts shifts(sorted, powers_, places_[row]);
+  rounds_of_row(row, all, [&](const RowCodes& codes, const Shrinkage& by) {
+    shifts.set_codes(codes);
     float& width = width_[at];
     if (!(width > 0) || !std::isfinite(width)) width = first_width(codes.scale, by);
-    shift = median_shift(shifts, by, static_cast<double>(shift_[at]), width);
-  }
-  shift_[at] = std::isfinite(shift) ? static_cast<float>(shift) : 0.0F;
-  scale += sign * shift_[at];
-  return error;
+    const double shift = median_shift(shifts, by, static_cast<double>(shift_[at]), width);
+    return std::pair{shift, shifts.error()};
+  });
 }
 
 HalfQuadraticRounds HalfQuadraticSearch::run(const HalfQuadraticStart& start,
@@ -103,28 +128,20 @@ HalfQuadraticRounds HalfQuadraticSearch::run(const HalfQuadraticStart& start,
   HalfQuadraticRounds found{std::vector<double>(static_cast<size_t>(count), 0.0),
                             at::empty({count, rows_}, x_.options())};
   std::vector<double> errors(static_cast<size_t>(count * rows_));
-  const float *scales = numbers(start.scale), *zero_points = numbers(start.zero_point),
-              *range_starts = free != nullptr ? numbers(free->range_start) : nullptr;
-  float* medians = found.medians.mutable_data_ptr<float>();
-  const auto rounds_of_row = [&](int64_t row, std::vector<float>& room) {
-    float scale = scales[row], zero_point = zero_points != nullptr ? zero_points[row] : 0;
-    double beta = times.beta;
-    for (int64_t i = 0; i < count; ++i, beta *= times.kappa) {
-      errors[static_cast<size_t>(row * count + i)] =
-          round_of_row(row, scale, zero_point, beta, room);
-      medians[i * rows_ + row] = scale;
-      if (free == nullptr) continue;
-      scale = free->of_median(scale);
-      if (range_starts != nullptr)
-        zero_point =
-            std::clamp(std::nearbyint(-range_starts[row] / scale + q_min_), q_min_, q_max_);
-    }
-  };
-  at::parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
-                   [&](int64_t first, int64_t last) {
-                     std::vector<float> room;
-                     for (int64_t row = first; row < last; ++row) rounds_of_row(row, room);
-                   });
+  const RoundsOfRows all{times,
+                         free,
+                         numbers(start.scale),
+                         numbers(start.zero_point),
+                         free != nullptr ? numbers(free->range_start) : nullptr,
+                         errors.data(),
+                         found.medians.mutable_data_ptr<float>()};
+  parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
+               [&](int64_t first, int64_t last) {
+                 std::vector<float> room;
+                 for (int64_t row = first; row < last; ++row)
+                   sums_.defined() ? rounds_of_sorted_row(row, all)
+                                   : rounds_of_short_row(row, all, room);
+               });
   for (int64_t row = 0; row < rows_; ++row)  // in order: the same for any number of threads
     for (int64_t i = 0; i < count; ++i)
       found.errors[static_cast<size_t>(i)] += errors[static_cast<size_t>(row * count + i)];

@@ -69,9 +69,20 @@ class HalfQuadraticSearch {
   HalfQuadraticRounds run(const HalfQuadraticStart& start, const HalfQuadraticTimes& times,
                           const FreeScales* free);
   void sort(const at::Tensor& rows, int64_t row, const hwy::Sorter& sorter);
-  /// @param scale  becomes the median. @returns the sum of |error| before.
-  double round_of_row(int64_t row, float& scale, float zero_point, double beta,
-                      std::vector<float>& room);
+  /// What the rounds of each row begin with and write.
+  struct RoundsOfRows {
+    const HalfQuadraticTimes& times;
+    const FreeScales* free;
+    const float *scales, *zero_points, *range_starts;
+    double* errors;
+    float* medians;
+  };
+  RowCodes codes_of(float scale, float zero_point) const;
+  /// @param round  gives the median shift and the error of codes.
+  template <class Round>
+  void rounds_of_row(int64_t row, const RoundsOfRows& all, const Round& round);
+  void rounds_of_short_row(int64_t row, const RoundsOfRows& all, std::vector<float>& room);
+  void rounds_of_sorted_row(int64_t row, const RoundsOfRows& all);
 
   int64_t rows_, count_;
   float q_min_, q_max_, p_;

@@ -22,6 +22,11 @@ struct EdgeCodes {
   Vector code, size, value, power, reach;  ///< reach: as far as errors go
 };
 
+struct ShiftedCodes {
+  const RowCodes& codes;
+  const float* powers;  ///< of the sizes of codes
+};
+
 /// Both edges, and the errors that shrink to them under the code 1.
 struct ShrunkEdges {
   EdgePair edges;
@@ -39,41 +44,60 @@ using CodeLanes = hn::ScalableTag<float>;
 using CodeVector = hn::Vec<CodeLanes>;
 using PlaceLanes = hn::RebindToSigned<CodeLanes>;
 
-/// Finds those edges of codes from `code` on that are asked for.
-HWY_INLINE void find_edges(const SortedRow& row, const EdgePlaces& places, int64_t code,
+/// Finds those edges of codes from `code` on that are asked for. @returns whether one was
+/// elsewhere.
+HWY_INLINE bool find_edges(const SortedRow& row, const EdgePlaces& places, int64_t code,
                            hn::Mask<CodeLanes> asked, CodeVector edges) {
   const CodeLanes d;
-  const auto is_between = hn::And(hn::Lt(hn::LoadU(d, places.last + code), edges),
-                                  hn::Ge(hn::LoadU(d, places.following + code), edges));
-  const auto is_there = hn::Or(is_between, hn::Not(asked));
-  if (hn::AllTrue(d, is_there)) return;
+  const PlaceLanes whole;
+  auto last = hn::LoadU(d, places.last + code), following = hn::LoadU(d, places.following + code);
+  const auto is_there = [&]() HWY_ATTR {
+    return hn::Or(hn::And(hn::Lt(last, edges), hn::Ge(following, edges)), hn::Not(asked));
+  };
+  if (hn::AllTrue(d, is_there())) return false;
+  // Most pass one number: a step of all, then those that go farther one by one.
+  const auto up = hn::And(hn::Lt(following, edges), asked),
+             down = hn::And(hn::Not(hn::Lt(last, edges)), asked);
+  const auto step = hn::Sub(hn::VecFromMask(whole, hn::RebindMask(whole, down)),
+                            hn::VecFromMask(whole, hn::RebindMask(whole, up)));
+  const auto place = hn::Max(hn::Add(hn::LoadU(whole, places.place + code), step), hn::Zero(whole));
+  last = hn::GatherIndex(d, row.x - 1, place), following = hn::GatherIndex(d, row.x, place);
+  hn::StoreU(place, whole, places.place + code);
+  hn::StoreU(last, d, places.last + code);
+  hn::StoreU(following, d, places.following + code);
+  const auto is_found = is_there();
+  if (hn::AllTrue(d, is_found)) return true;
   HWY_ALIGN float edge[hn::MaxLanes(d)];
   hn::Store(edges, d, edge);
   uint8_t bits[8] = {};
-  hn::StoreMaskBits(d, hn::Not(is_there), bits);
+  hn::StoreMaskBits(d, hn::Not(is_found), bits);
   for (uint32_t left = bits[0] | static_cast<uint32_t>(bits[1]) << 8; left != 0; left &= left - 1) {
     const auto lane = static_cast<int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(left));
     places.move(row, code + lane, edge[lane]);
   }
+  return true;
 }
 
 HWY_INLINE CodeVector codes_from(const RowCodes& codes, int64_t first) {
   return hn::Iota(CodeLanes(), codes.low + static_cast<float>(first));
 }
 
-void find_codes(const SortedRow& row, const RowCodes& codes, const CodePlaces& places) {
+/// @returns whether numbers have other codes than before.
+bool find_codes(const SortedRow& row, const RowCodes& codes, const CodePlaces& places) {
   const CodeLanes d;
   const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
   const auto scale = hn::Set(d, codes.scale);
   const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
+  bool moved = false;
   for (int64_t i = 0; i < count; i += static_cast<int64_t>(hn::Lanes(d))) {
     const auto code = codes_from(codes, i);
     const auto is_inner = hn::Lt(code, hn::Set(d, codes.high));
     const auto is_code = hn::Le(code, hn::Set(d, codes.high));
     const auto boundary = hn::Mul(hn::Add(code, hn::Set(d, 0.5F)), scale);
-    find_edges(row, places.end, i, is_code, hn::IfThenElse(is_inner, boundary, infinity));
-    find_edges(row, places.middle, i, is_code, hn::Mul(code, scale));
+    moved |= find_edges(row, places.end, i, is_code, hn::IfThenElse(is_inner, boundary, infinity));
+    moved |= find_edges(row, places.middle, i, is_code, hn::Mul(code, scale));
   }
+  return moved;
 }
 
 /// How many numbers of the codes from `first` on shift as far as the edge.
@@ -103,7 +127,7 @@ HWY_INLINE hn::Vec<PlaceLanes> shifted(const SortedRow& row, const CodePlaces& p
                             hn::Abs(hn::Sub(inside(places.near[which]), limit)));
 }
 
-ShrunkEdges shrunk_edges(const EdgePair& edges, const Shrinkage& by) {
+HWY_INLINE ShrunkEdges shrunk_edges(const EdgePair& edges, const Shrinkage& by) {
   const hn::CappedTag<float, 4> d;
   constexpr float kMost = 1e30F, kLeast = 1e-37F;  // times 0 it is 0; of 0 there is no logarithm
   HWY_ALIGN float numbers[4] = {1.0F, 1.0F, 1.0F, 1.0F};
@@ -116,8 +140,11 @@ ShrunkEdges shrunk_edges(const EdgePair& edges, const Shrinkage& by) {
   return {edges, {numbers[0], numbers[1]}};
 }
 
-CountPair count_above(const SortedRow& row, const RowCodes& codes, const CodePlaces& places,
-                      const float* powers, const ShrunkEdges& edges) {
+CountPair count_above(const SortedRow& row, const ShiftedCodes& shifted_codes,
+                      const CodePlaces& places, const EdgePair& pair, const Shrinkage& by) {
+  const RowCodes& codes = shifted_codes.codes;
+  const float* powers = shifted_codes.powers;
+  const ShrunkEdges edges = shrunk_edges(pair, by);
   const CodeLanes d;
   const PlaceLanes whole;
   const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
@@ -147,7 +174,6 @@ namespace laconic::kernel {
 namespace {
 
 HWY_EXPORT(find_codes);
-HWY_EXPORT(shrunk_edges);
 HWY_EXPORT(count_above);
 
 }  // namespace
@@ -176,28 +202,32 @@ CodePowers::CodePowers(float most, float p)
           std::pow(static_cast<double>(std::abs(code)), 1 / (static_cast<double>(p) - 1)));
 }
 
-RowShifts::RowShifts(const SortedRow& row, const RowCodes& codes, const CodePowers& powers,
-                     const CodePlaces& places)
-    : row_(row), codes_(codes), powers_(powers.at(codes.low)), places_(places) {
-  HWY_DYNAMIC_DISPATCH(find_codes)(row, codes, places);
-  usable_ = row.count;
+void RowShifts::set_codes(const RowCodes& codes) {
+  const bool alike = codes.low == codes_.low && codes.high == codes_.high;
+  codes_ = codes;
+  const bool moved = HWY_DYNAMIC_DISPATCH(find_codes)(row_, codes_, places_);
+  if (moved || !alike) add_up();
+  error_ = 2 * sums_ + products_ * static_cast<double>(codes_.scale);
+}
+
+void RowShifts::add_up() {
+  usable_ = row_.count;
   int64_t begin = 0;
-  double sums = -row.sums[row.count] / 2, products = 0;
-  const auto count = static_cast<int64_t>(codes.high - codes.low) + 1;
+  sums_ = -row_.sums[row_.count] / 2, products_ = 0;
+  const auto count = static_cast<int64_t>(codes_.high - codes_.low) + 1;
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t end = places.end.place[i], middle = places.middle.place[i];
-    const float code = codes.low + static_cast<float>(i);
-    sums += row.sums[end] - row.sums[middle];
-    products += static_cast<double>(code) * static_cast<double>(2 * middle - begin - end);
+    const int64_t end = places_.end.place[i], middle = places_.middle.place[i];
+    const float code = codes_.low + static_cast<float>(i);
+    sums_ += row_.sums[end] - row_.sums[middle];
+    products_ += static_cast<double>(code) * static_cast<double>(2 * middle - begin - end);
     if (code == 0) usable_ -= end - begin;
     begin = end;
   }
-  error_ = 2 * sums + products * static_cast<double>(codes.scale);
 }
 
 CountPair RowShifts::above(const EdgePair& edges, const Shrinkage& by) const {
-  const ShrunkEdges shrunk = HWY_DYNAMIC_DISPATCH(shrunk_edges)(edges, by);
-  CountPair counts = HWY_DYNAMIC_DISPATCH(count_above)(row_, codes_, places_, powers_, shrunk);
+  CountPair counts = HWY_DYNAMIC_DISPATCH(count_above)(row_, {codes_, powers_->at(codes_.low)},
+                                                       places_, edges, by);
   for (size_t i = 0; i < counts.size(); ++i)
     if (edges[i].is_negative) counts[i] = usable_ - counts[i];
   return counts;

@@ -67,19 +67,25 @@ class CodePowers {
 /// stand side by side, and so do those of them that shift farther than an edge.
 class RowShifts {
  public:
-  RowShifts(const SortedRow& row, const RowCodes& codes, const CodePowers& powers,
-            const CodePlaces& places);
+  /// @param powers  stays where it is.
+  RowShifts(const SortedRow& row, const CodePowers& powers, const CodePlaces& places)
+      : row_(row), powers_(&powers), places_(places) {}
+  /// Those of the next round, before anything is asked. What numbers of the same codes add up to
+  /// is kept.
+  void set_codes(const RowCodes& codes);
   double error() const { return error_; }  ///< sum |x - value|
   int64_t usable() const { return usable_; }
   /// How many shifts are above the edges.
   CountPair above(const EdgePair& edges, const Shrinkage& by) const;
 
  private:
-  const SortedRow& row_;
-  const RowCodes& codes_;
-  const float* powers_;
-  const CodePlaces& places_;
-  double error_ = 0;
+  void add_up();
+
+  SortedRow row_;
+  RowCodes codes_{0, 0, -1};  ///< none yet
+  const CodePowers* powers_;
+  CodePlaces places_;
+  double sums_ = 0, products_ = 0, error_ = 0;  ///< the error: 2 sums + products * scale
   int64_t usable_ = 0;
 };
 

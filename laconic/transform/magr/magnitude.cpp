@@ -1,7 +1,6 @@
 #include "laconic/transform/magr/magnitude.h"
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/mv.h>
@@ -11,6 +10,8 @@
 #include <numeric>
 #include <span>
 #include <vector>
+
+#include "laconic/kernel/parallel.h"
 
 namespace laconic::transform {
 namespace {
@@ -65,7 +66,7 @@ at::Tensor l1_ball_projection(const at::Tensor& x, double radius) {
   AT_DISPATCH_FLOATING_TYPES(rows.scalar_type(), "l1_ball_projection", [&] {
     const auto* from = rows.const_data_ptr<scalar_t>();
     auto* to = projected.mutable_data_ptr<scalar_t>();
-    at::parallel_for(0, rows.size(0), kRowsOfThread, [&](int64_t begin, int64_t end) {
+    kernel::parallel_for(0, rows.size(0), kRowsOfThread, [&](int64_t begin, int64_t end) {
       std::vector<scalar_t> over;
       for (int64_t row = begin; row < end; ++row)
         project(std::span(from + row * size, size), to + row * size, static_cast<scalar_t>(radius),
