@@ -109,8 +109,7 @@ TEST(SeveralDevices, TwoProcessesOnOneGoThroughMainMemory) {
     for (int i = 0; i < 2; ++i) {
       at::Tensor numbers = numbers_of(processes.rank(), at::kFloat).to(first);
       processes.sum(numbers);
-      EXPECT_TRUE(
-          at::equal(numbers.cpu(), numbers_of(0, at::kFloat) + numbers_of(1, at::kFloat)));
+      EXPECT_TRUE(at::equal(numbers.cpu(), numbers_of(0, at::kFloat) + numbers_of(1, at::kFloat)));
     }
     expect_note(processes, "processes 0 and 1 are on one device");
   });

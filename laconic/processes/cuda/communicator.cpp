@@ -42,15 +42,14 @@ bool look_up(const char* name, Function& function) {
 
 std::optional<NcclLibrary> load() {
   NcclLibrary library{};
-  const bool is_whole = look_up("ncclGetUniqueId", library.get_unique_id) &&
-                        look_up("ncclCommInitRankConfig", library.init) &&
-                        look_up("ncclCommGetAsyncError", library.get_state) &&
-                        look_up("ncclCommFinalize", library.finalize) &&
-                        look_up("ncclCommDestroy", library.destroy) &&
-                        look_up("ncclCommAbort", library.abort) &&
-                        look_up("ncclAllReduce", library.all_reduce) &&
-                        look_up("ncclBroadcast", library.broadcast) &&
-                        look_up("ncclGetErrorString", library.describe);
+  const bool is_whole =
+      look_up("ncclGetUniqueId", library.get_unique_id) &&
+      look_up("ncclCommInitRankConfig", library.init) &&
+      look_up("ncclCommGetAsyncError", library.get_state) &&
+      look_up("ncclCommFinalize", library.finalize) &&
+      look_up("ncclCommDestroy", library.destroy) && look_up("ncclCommAbort", library.abort) &&
+      look_up("ncclAllReduce", library.all_reduce) && look_up("ncclBroadcast", library.broadcast) &&
+      look_up("ncclGetErrorString", library.describe);
   return is_whole ? std::optional(library) : std::nullopt;
 }
 
