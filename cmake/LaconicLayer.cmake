@@ -82,7 +82,8 @@ function(laconic_layer name)
   target_link_libraries(${target} PUBLIC ${ARG_DEPENDS} Laconic::torch_cpu PRIVATE ${ARG_LIBRARIES})
   target_compile_features(${target} PUBLIC cxx_std_20)
   # Private: what knows no CUDA is compiled alike with and without it.
-  if(cuda_sources)
+  list(FILTER sources INCLUDE REGEX "/cuda/[^/]*$")
+  if(sources)
     target_link_libraries(${target} PRIVATE Laconic::torch_cuda)
     target_compile_definitions(${target} PRIVATE LACONIC_CUDA)
     # constexpr functions serve both sides; what is written as two operations stays two.

@@ -304,6 +304,7 @@ void Engine::write_rest() {
 /// @param goes_on  and leave it, for a segment behind it.
 void Engine::work(const Segment& segment, bool is_run, bool goes_on, Progress& progress) {
   SegmentWork work(model_, graph_, segment, run_weights());
+  if (!writes()) work.drop_solved();
   const Stopwatch loading;
   if (is_run) work.load();
   report_.load_seconds += loading.seconds();

@@ -108,7 +108,17 @@ void SegmentWork::correct_bias(const Finished& layer, const at::Tensor& quantize
   if (statistics.mean.defined())
     bias = bias + lost_mean(task.plan->bias, weight, quantized, statistics);
   if (run_ != RunWeights::kFloat) weights_->set(task.bias_name, bias);
-  solved_.emplace_back(task.bias_name, bias.cpu());
+  if (keeps_solved_) solved_.emplace_back(task.bias_name, bias.cpu());
+}
+
+void SegmentWork::keep(const Finished& layer) {
+  const auto& [task, weight, statistics, solved, seconds] = layer;
+  const NativeLayer native = native_layer(*task.plan, weight.sizes());
+  std::optional<QuantParameters> input = statistics.input;
+  if (input) input = on_device(*input, at::kCPU);
+  for (auto& tensor :
+       native_tensors(native, solved.codes.cpu(), on_device(solved.parameters, at::kCPU), input))
+    solved_.push_back(std::move(tensor));
 }
 
 void SegmentWork::finish(const Finished& layer) {
@@ -128,12 +138,7 @@ void SegmentWork::finish(const Finished& layer) {
     report.followed_error = followed_output_error(
         weight, quantized, {statistics.hessian, statistics.mismatch, statistics.lost});
   report.seconds = seconds;
-  const NativeLayer native = native_layer(*task.plan, weight.sizes());
-  std::optional<QuantParameters> input = statistics.input;
-  if (input) input = on_device(*input, at::kCPU);
-  for (auto& tensor :
-       native_tensors(native, solved.codes.cpu(), on_device(solved.parameters, at::kCPU), input))
-    solved_.push_back(std::move(tensor));
+  if (keeps_solved_) keep(layer);
   if (task.plan->bias != BiasCorrection::kNone) correct_bias(layer, quantized, report);
   reports_.push_back(report);
   put(task, quantized);

@@ -67,6 +67,8 @@ class SegmentWork {
   const std::vector<std::string>& parameter_names() const { return names_; }
   /// Stored tensors of the solved layers.
   NamedTensors take_solved() { return std::move(solved_); }
+  /// From now on nobody takes them: this process writes nothing, and packs nothing.
+  void drop_solved() { keeps_solved_ = false; }
   const std::vector<LayerReport>& reports() const { return reports_; }
 
  private:
@@ -80,6 +82,7 @@ class SegmentWork {
   void put(const LayerTask& task, const at::Tensor& quantized);
   void correct_bias(const Finished& layer, const at::Tensor& quantized, LayerReport& report);
   void put_input(const LayerTask& task, const QuantParameters& parameters);
+  void keep(const Finished& layer);
 
   const LanguageModel& model_;
   const Segment& segment_;
@@ -88,6 +91,7 @@ class SegmentWork {
   std::vector<std::string> loaded_;  ///< those that are read whole
   std::unique_ptr<graph::OverlaidParameters> weights_, float_;
   NamedTensors solved_;
+  bool keeps_solved_ = true;
   std::vector<LayerReport> reports_;
 };
 

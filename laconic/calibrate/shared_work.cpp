@@ -4,8 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "laconic/quant/quantizer/on_device.h"
-
 namespace laconic {
 
 Share own_windows(int64_t windows, const Processes* processes) {
@@ -31,12 +29,12 @@ SolvedLayer shared_layer(Processes& processes, const SolvedLayer& mine, int64_t 
   const QuantParameters& found = mine.parameters;
   const auto tensors = share_tensors(
       processes, {mine.codes, found.scale, found.zero_point, found.choice, found.plane_scales},
-      from);
+      from, device);
   const std::string notes = share_text(processes, nlohmann::json(mine.notes).dump(), from);
   QuantParameters parameters{tensors.at(1), tensors.at(2)};
   parameters.choice = tensors.at(3);
   parameters.plane_scales = tensors.at(4);
-  return {tensors.at(0).to(device), on_device(parameters, device),
+  return {tensors.at(0), std::move(parameters),
           nlohmann::json::parse(notes).get<std::vector<std::string>>()};
 }
 

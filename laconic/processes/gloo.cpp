@@ -5,7 +5,10 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include "laconic/processes/processes.h"
+#include "laconic/processes/lost_process.h"
+#ifdef LACONIC_CUDA
+#include "laconic/processes/cuda/nccl.h"
+#endif
 
 namespace laconic {
 namespace {
@@ -26,13 +29,17 @@ class GlooProcesses : public Processes {
   int64_t size() const override { return size_; }
 
   void sum(at::Tensor& numbers) override {
-    in_main_memory(numbers, [&](std::vector<at::Tensor>& ours) { return group_->allreduce(ours); });
+    in_main_memory(numbers, numbers.detach().cpu(),
+                   [&](std::vector<at::Tensor>& ours) { return group_->allreduce(ours); });
   }
 
   void broadcast(at::Tensor& numbers, int64_t from) override {
     c10d::BroadcastOptions options;
     options.rootRank = from;
+    // What the others have is written over: nothing of theirs leaves a device.
+    const bool is_mine = rank() == from || numbers.is_cpu();
     in_main_memory(numbers,
+                   is_mine ? numbers.detach().cpu() : at::empty_like(numbers, at::Device(at::kCPU)),
                    [&](std::vector<at::Tensor>& ours) { return group_->broadcast(ours, options); });
   }
 
@@ -45,9 +52,10 @@ class GlooProcesses : public Processes {
   }
 
  private:
+  /// @param copy  of the numbers in main memory, or they themselves.
   template <typename Collective>
-  void in_main_memory(at::Tensor& numbers, const Collective& collective) {
-    std::vector<at::Tensor> ours{numbers.detach().cpu().contiguous()};
+  void in_main_memory(at::Tensor& numbers, const at::Tensor& copy, const Collective& collective) {
+    std::vector<at::Tensor> ours{copy.contiguous()};
     finish([&] { return collective(ours); });
     if (!ours.front().is_alias_of(numbers)) numbers.copy_(ours.front());
   }
@@ -57,11 +65,7 @@ class GlooProcesses : public Processes {
     try {
       start()->wait();
     } catch (const std::exception& error) {
-      const std::string why = error.what();
-      TORCH_CHECK(false, "[processes] process ", rank(), " of ", size_,
-                  ": another process has stopped or cannot be reached; what it says is above or in "
-                  "its own output. Mend that, and start all of them again. (",
-                  why.substr(0, why.find('\n')), ")");
+      report_lost_process(*this, error.what());
     }
   }
 
@@ -87,7 +91,12 @@ std::unique_ptr<Processes> meet(const MeetingPoint& point) {
     const auto store = open_store(point);
     const auto options = c10d::ProcessGroupGloo::Options::create(kWorking);
     options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
-    return std::make_unique<GlooProcesses>(point, store, options);
+    auto processes = std::make_unique<GlooProcesses>(point, store, options);
+#ifdef LACONIC_CUDA
+    return with_nccl(std::move(processes));
+#else
+    return processes;
+#endif
   } catch (const std::exception& error) {
     const std::string why = error.what();
     TORCH_CHECK(false, "[processes] process ", point.rank, " of ", point.size,

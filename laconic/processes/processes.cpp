@@ -77,7 +77,7 @@ std::string share_text(Processes& processes, const std::string& text, int64_t fr
 }
 
 std::vector<at::Tensor> share_tensors(Processes& processes, const std::vector<at::Tensor>& tensors,
-                                      int64_t from) {
+                                      int64_t from, at::Device device) {
   const bool is_mine = processes.rank() == from;
   const auto words =
       share_numbers(processes, is_mine ? describe_tensors(tensors) : std::vector<int64_t>(), from);
@@ -89,7 +89,8 @@ std::vector<at::Tensor> share_tensors(Processes& processes, const std::vector<at
     const int64_t rank = *word++;
     const std::vector<int64_t> sizes(word, word + rank);
     word += rank;
-    shared[i] = is_mine ? tensors[i].detach().cpu().contiguous() : at::empty(sizes, dtype);
+    shared[i] = is_mine ? tensors[i].detach().to(device).contiguous()
+                        : at::empty(sizes, at::TensorOptions(dtype).device(device));
     if (shared[i].numel() == 0) continue;
     at::Tensor bytes = shared[i].view(-1).view(at::kByte);  // of every dtype
     processes.broadcast(bytes, from);

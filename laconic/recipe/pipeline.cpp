@@ -356,10 +356,14 @@ EngineReport quantize_into(const QuantizeJob& job, const Parts& parts, QuantizeO
   Preparation ready = prepare(job, parts);
   place(ready.model, job.device, /*resident=*/false);
   note_preparation(ready, job, outcome);
-  if (job.processes != nullptr) outcome.processes = job.processes->size();
   const JobIdentity identity = identify(ready, job);
-  if (job.processes != nullptr) check_same_job(*job.processes, identity, job.out);
-  return leads(job) ? lead(ready, identity, job, parts, outcome) : help(ready, job, parts);
+  if (job.processes == nullptr) return lead(ready, identity, job, parts, outcome);
+  check_same_job(*job.processes, identity, job.out);
+  if (!leads(job)) return help(ready, job, parts);
+  EngineReport report = lead(ready, identity, job, parts, outcome);
+  outcome.processes = job.processes->size();
+  for (std::string& note : job.processes->notes()) outcome.notes.push_back(std::move(note));
+  return report;
 }
 
 }  // namespace

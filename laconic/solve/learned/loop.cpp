@@ -23,6 +23,11 @@ constexpr int64_t kAtOnce = 4;
 
 using State = std::vector<std::vector<at::Tensor>>;
 
+struct Best {
+  double loss = std::numeric_limits<double>::infinity();  ///< relative to the beginning's
+  State state;
+};
+
 class Loop {
  public:
   Loop(const char* solver, const BlockProblem& problem, const Variables& variables,
@@ -32,7 +37,7 @@ class Loop {
   std::vector<LayerSolution> run();
 
  private:
-  double step(int64_t number);
+  void step(int64_t number, Best& best);
   std::vector<LayerSolution> solutions();
   double loss_of_all();
   double check(double loss, const char* when) const;
@@ -64,8 +69,8 @@ double Loop::check(double loss, const char* when) const {
   return loss;
 }
 
-/// @returns the loss before the step, relative to the beginning's.
-double Loop::step(int64_t number) {
+/// Keeps the state that it found where no loss was less.
+void Loop::step(int64_t number, Best& best) {
   check_interrupt();
   std::vector<at::Tensor> weights;
   for (const auto& variable : variables_)
@@ -80,8 +85,8 @@ double Loop::step(int64_t number) {
     total += loss.item<double>();
   });
   check(total, "while learning");
+  if (options_.keeps_best && total < best.loss) best = {total, state()};
   for (size_t i = 0; i < weights.size(); ++i) variables_[i]->step(weights[i].grad(), number);
-  return total;
 }
 
 double Loop::loss_of_all() {
@@ -117,18 +122,10 @@ std::vector<LayerSolution> Loop::run() {
   begin_ = options_.steps > 0 ? loss_of_all() : 0;
   if (begin_ == 0) return solutions();
   std::vector<State> candidates = {state()};
-  double least = std::numeric_limits<double>::infinity();
-  State best;
-  for (int64_t number = 0; number < options_.steps; ++number) {
-    State before = options_.keeps_best ? state() : State{};
-    const double loss = step(number);
-    if (options_.keeps_best && loss < least) {
-      least = loss;
-      best = std::move(before);
-    }
-  }
+  Best best;
+  for (int64_t number = 0; number < options_.steps; ++number) step(number, best);
   candidates.push_back(state());
-  if (!best.empty()) candidates.push_back(std::move(best));
+  if (!best.state.empty()) candidates.push_back(std::move(best.state));
   size_t chosen = 0;
   double error = begin_;
   for (size_t i = 1; i < candidates.size(); ++i) {
