@@ -57,7 +57,7 @@ __device__ __forceinline__ int scales_of(const ScaleRuns& runs, const Patch& pat
   return static_cast<int>((patch.columns + group - 1) / group);
 }
 
-/// What the threads of a block found, added up by scale: `all` has one thread of each scale call
+/// What the threads of a block found, added up by scale: one thread of each scale calls
 /// `of(scale in the patch, sum)`. `add(a, b)` adds; `across(x, lanes)` sums neighbouring lanes.
 template <int kColumns, class Part, class Add, class Across, class Of>
 __device__ __forceinline__ void for_sums_of_scales(const ScaleRuns& runs, const Patch& patch,

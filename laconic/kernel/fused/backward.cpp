@@ -83,7 +83,7 @@ RunExtremesOf find_extremes(const at::Tensor& x, const ScaleRuns& runs, bool of_
 #ifdef LACONIC_CUDA
   if (x.is_cuda()) return cuda::find_extremes_on(x, job);
 #endif
-  const auto keys = runs.in_bands() ? keys_of_bands(job) : keys_of_pieces(job);
+  const auto keys = keys_of_scales(job);
   if (of_magnitude)
     return {{}, column(keys, x, [](auto& k) { return std::bit_cast<float>(k.magnitude); }), true};
   return {column(keys, x, [](auto& k) { return float_of_key(k.low); }),

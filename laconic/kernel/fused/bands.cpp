@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 
-#include "laconic/kernel/fused/loops.h"
 #include "laconic/kernel/fused/patch_loops.h"
 #include "laconic/kernel/fused/pieces.h"
 #include "laconic/kernel/parallel.h"
@@ -51,31 +50,19 @@ Patches whole(const ScaleRuns& runs) {
 
 }  // namespace
 
-bool quantize_found_bands(FusedJob job) {
+bool fit_cache(const ScaleRuns& runs) {
   constexpr int64_t kFewest = 256;  // columns; fewer take less than the pages that they lie in
-  const ScaleRuns& runs = job.runs;
   const Patches patches = whole(runs);
-  if (patches.columns() >= std::min(kFewest, runs.length) &&
-      runs.band * patches.columns() <= kElementsAtOnce) {
-    std::atomic<bool> is_finite = true;
-    for_patches(patches, [&](const Patch& patch) {
-      if (!quantize_found_patch(job, patch)) is_finite = false;
-    });
-    return is_finite;
-  }
-  std::vector<float> scale, zero_point;
-  const auto room = [&](float* given, std::vector<float>& own) {
-    if (given != nullptr) return given;
-    own.resize(static_cast<size_t>(runs.scales()));
-    return own.data();
-  };
-  job.numbers.scale = room(job.numbers.scale, scale);
-  if (job.rule.zero_point != ZeroRule::kNone)
-    job.numbers.zero_point = room(job.numbers.zero_point, zero_point);
-  if (!find_numbers(job, keys_of_bands(job).data())) return false;
-  job.is_finite = true;
-  if (job.value != nullptr) quantize_given_bands(job);
-  return true;
+  return patches.columns() >= std::min(kFewest, runs.length) &&
+         runs.band * patches.columns() <= kElementsAtOnce;
+}
+
+bool quantize_found_bands(const FusedJob& job) {
+  std::atomic<bool> is_finite = true;
+  for_patches(whole(job.runs), [&](const Patch& patch) {
+    if (!quantize_found_patch(job, patch)) is_finite = false;
+  });
+  return is_finite;
 }
 
 void quantize_given_bands(const FusedJob& job) {

@@ -9,10 +9,12 @@ namespace laconic::kernel {
 // Whole tensors whose runs lie in bands of rows (ScaleRuns::in_bands), on all threads: what
 // fused.h does for the others. Of runs of kLongestBandRun at most.
 
-/// One look at memory where a band fits the cache, else two.
-/// @param job  `numbers` may be missing.
+/// Whether a cache holds a band of enough columns, so that one look at memory does.
+bool fit_cache(const ScaleRuns& runs);
+
+/// Numbers and values in one look, where bands fit a cache.
 /// @returns whether all elements were finite, else the results mean nothing.
-bool quantize_found_bands(FusedJob job);
+bool quantize_found_bands(const FusedJob& job);
 
 void quantize_given_bands(const FusedJob& job);
 

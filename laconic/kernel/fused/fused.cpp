@@ -41,13 +41,14 @@ float* data_of(const at::Tensor& numbers) {
   return numbers.defined() ? numbers.mutable_data_ptr<float>() : nullptr;
 }
 
-void quantize_pieces(const FusedJob& job) {
+void quantize_with_numbers(const FusedJob& job) {
+  if (job.runs.in_bands()) return quantize_given_bands(job);
   for_pieces(job.runs,
              [&](int64_t first, int64_t last) { quantize_given_pieces(job, first, last); });
 }
 
-/// Numbers of runs that are long or share scales: from the extremes of their pieces.
-bool find_by_pieces(const FusedJob& job) { return find_numbers(job, keys_of_pieces(job).data()); }
+/// Numbers of runs that are long or share scales: from the extremes of their parts.
+bool find_in_parts(const FusedJob& job) { return find_numbers(job, keys_of_scales(job).data()); }
 
 bool find_by_runs(const FusedJob& job) {
   std::atomic<bool> is_finite = true;
@@ -88,7 +89,7 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
   if (x.is_cuda())
     return answered(x, later, [&](int* flag) { cuda::quantize_found_on(x, job, flag); });
 #endif
-  if (runs.in_bands()) return quantize_found_bands(job);
+  if (runs.in_bands() && fit_cache(runs)) return quantize_found_bands(job);
   const bool is_short = runs.group <= ScaleRuns::kPiece ||
                         (runs.group <= kLongestRun && runs.runs() >= 4 * at::get_num_threads());
   if (is_short && runs.period == runs.rows) return find_by_runs(job);
@@ -98,9 +99,9 @@ bool quantize_found(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
   if (!zero_point.defined() && rule.zero_point != ZeroRule::kNone)
     zero_point = at::empty({runs.scales()}, options);
   job.numbers = {data_of(scale), data_of(zero_point)};
-  if (!find_by_pieces(job)) return false;
+  if (!find_in_parts(job)) return false;
   job.is_finite = true;
-  if (job.value != nullptr) quantize_pieces(job);
+  if (job.value != nullptr) quantize_with_numbers(job);
   return true;
 }
 
@@ -115,7 +116,7 @@ void quantize_given(const at::Tensor& x, const ScaleRuns& runs, const ElementGri
 #ifdef LACONIC_CUDA
   if (x.is_cuda()) return cuda::quantize_given_on(x, job);
 #endif
-  runs.in_bands() ? quantize_given_bands(job) : quantize_pieces(job);
+  quantize_with_numbers(job);
 }
 
 bool find_scale_of_scales(const at::Tensor& x, const ScaleRules& rules, const at::Tensor& scale,
@@ -131,7 +132,7 @@ bool find_scale_of_scales(const at::Tensor& x, const ScaleRules& rules, const at
 #endif
   float largest = 0;
   job.numbers.scale = &largest;
-  if (!find_by_pieces(job)) return false;
+  if (!find_in_parts(job)) return false;
   FusedJob of_scales;
   of_scales.runs = {1, 1, 1, 1};
   of_scales.rule = rules.of_scales;

@@ -31,26 +31,17 @@ struct ColumnSums {
   HWY_ALIGN float low[kPatchColumns] = {}, high[kPatchColumns] = {};
 };
 
-/// Calls `of(scale, first column, last column)` for the scales of a patch, counted in it.
-template <class Of>
-HWY_INLINE void for_scales(const ScaleRuns& runs, const Patch& patch, const Of& of) {
-  for (int64_t i = 0, begin = 0; begin < patch.columns; ++i, begin += runs.group)
-    of(i, begin, std::min(begin + runs.group, patch.columns));
-}
-
 void read_scales(const BackwardJob& job, const Patch& patch, ColumnScales& columns) {
-  const auto spread = [&](const float* numbers, float* to) {
-    if (numbers == nullptr) return;
-    for_scales(job.runs, patch, [&](int64_t i, int64_t begin, int64_t end) {
-      std::fill(to + begin, to + end, numbers[patch.first_scale + i]);
-    });
+  const ColumnsOfScales of(job.runs, patch);
+  const auto read = [&](const float* numbers, float* to) {
+    if (numbers != nullptr) spread(numbers + patch.first_scale, of, of.count(), to);
   };
-  spread(job.scale, columns.scale);
-  spread(job.zero_point, columns.zero_point);
-  spread(job.low, columns.low);
-  spread(job.high, columns.high);
-  spread(job.low_share, columns.low_share);
-  spread(job.high_share, columns.high_share);
+  read(job.scale, columns.scale);
+  read(job.zero_point, columns.zero_point);
+  read(job.low, columns.low);
+  read(job.high, columns.high);
+  read(job.low_share, columns.low_share);
+  read(job.high_share, columns.high_share);
   columns.is_quick = HWY_NATIVE_FMA;
   for (int64_t i = 0; i < patch.columns; ++i) {
     const float scale = columns.scale[i];
@@ -118,12 +109,13 @@ void sum_patch(const BackwardJob& job, const Patch& patch, GradientSums* to) {
   HWY_ALIGN ColumnSums sums;
   read_scales(job, patch, columns);
   sum_columns<T, kGrid, kZero>(job, patch, columns, sums);
-  for_scales(job.runs, patch, [&](int64_t scale, int64_t begin, int64_t end) {
+  const ColumnsOfScales of(job.runs, patch);
+  for (int64_t scale = 0; scale < of.count(); ++scale) {
     to[scale] = {};
-    for (int64_t i = begin; i < end; ++i)
+    for (int64_t i = of.begin(scale); i < of.end(scale); ++i)
       to[scale].add({sums.scale[i], sums.zero_point[i], static_cast<int64_t>(sums.low[i]),
                      static_cast<int64_t>(sums.high[i])});
-  });
+  }
 }
 
 template <typename T, GridKind kGrid, bool kZero>

@@ -73,19 +73,6 @@ HWY_INLINE void find_columns(const FusedJob& job, const Patch& patch, Columns& c
   keys_of_columns<Order, Largest, T>(job, patch, columns.high);
 }
 
-/// The columns of scale `first` + i of a patch, one after the other.
-class ColumnsOfScales {
- public:
-  ColumnsOfScales(const ScaleRuns& runs, const Patch& patch, int64_t first = 0)
-      : group_(runs.group), columns_(patch.columns), first_(first) {}
-  int64_t count() const { return (columns_ + group_ - 1) / group_ - first_; }
-  int64_t begin(int64_t i) const { return (first_ + i) * group_; }
-  int64_t end(int64_t i) const { return std::min(begin(i) + group_, columns_); }
-
- private:
-  int64_t group_, columns_, first_;
-};
-
 template <class Choose>
 HWY_INLINE int32_t key_of_scale(const int32_t* keys, const ColumnsOfScales& of, int64_t i) {
   int32_t key = keys[of.begin(i)];
@@ -106,12 +93,6 @@ HWY_INLINE RangeKeys keys_of_scale(const FusedJob& job, const Columns& columns,
   }
   if (job.runs.is_short(scale)) keys.add_zero();
   return keys;
-}
-
-HWY_INLINE void spread(const float* numbers, const ColumnsOfScales& of, int64_t count,
-                       float* columns) {
-  for (int64_t i = 0; i < count; ++i)
-    std::fill(columns + of.begin(i), columns + of.end(i), numbers[i]);
 }
 
 /// The slower of two ways, which does for both.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "laconic/kernel/fused/job.h"
@@ -11,6 +12,25 @@ namespace laconic::kernel {
 
 /// Columns of a patch at most.
 inline constexpr int64_t kPatchColumns = kLongestBandRun;
+
+/// The columns of scale `first` + i of a patch, one after the other.
+class ColumnsOfScales {
+ public:
+  ColumnsOfScales(const ScaleRuns& runs, const Patch& patch, int64_t first = 0)
+      : group_(runs.group), columns_(patch.columns), first_(first) {}
+  int64_t count() const { return (columns_ + group_ - 1) / group_ - first_; }
+  int64_t begin(int64_t i) const { return (first_ + i) * group_; }
+  int64_t end(int64_t i) const { return std::min(begin(i) + group_, columns_); }
+
+ private:
+  int64_t group_, columns_, first_;
+};
+
+/// The numbers of `count` scales, each to all of its columns.
+inline void spread(const float* numbers, const ColumnsOfScales& of, int64_t count, float* columns) {
+  for (int64_t i = 0; i < count; ++i)
+    std::fill(columns + of.begin(i), columns + of.end(i), numbers[i]);
+}
 
 /// As quantize_found_runs, for a patch that has all rows of its band.
 bool quantize_found_patch(const FusedJob& job, const Patch& patch);

@@ -29,7 +29,8 @@ std::vector<Part> sums_of_scales(const ScaleRuns& runs, std::vector<Part> pieces
   return scales;
 }
 
-/// Extremes of every scale, by the job's statistic.
-std::vector<RangeKeys> keys_of_pieces(const FusedJob& job);
+/// Extremes of every scale, by the job's statistic: of pieces, or of patches where runs lie in
+/// bands.
+std::vector<RangeKeys> keys_of_scales(const FusedJob& job);
 
 }  // namespace laconic::kernel
