@@ -3,6 +3,8 @@
 #include <ATen/Context.h>
 #include <c10/util/Exception.h>
 
+#include <utility>
+
 #include "laconic/graph/placed_parameters.h"
 
 namespace laconic {
@@ -33,10 +35,15 @@ at::Device parse_device(const std::string& text) {
   return device;
 }
 
-void place(LanguageModel& model, at::Device device, bool resident) {
-  if (device.is_cpu()) return;
+std::shared_ptr<const graph::Parameters> placed(std::shared_ptr<const graph::Parameters> parameters,
+                                                at::Device device, bool resident) {
+  if (device.is_cpu()) return parameters;
   at::globalContext().setAllowTF32CuBLAS(true);
-  model.parameters = std::make_shared<graph::PlacedParameters>(model.parameters, device, resident);
+  return std::make_shared<graph::PlacedParameters>(std::move(parameters), device, resident);
+}
+
+void place(LanguageModel& model, at::Device device, bool resident) {
+  model.parameters = placed(std::move(model.parameters), device, resident);
 }
 
 }  // namespace laconic

@@ -218,6 +218,9 @@ Preparation prepare(const QuantizeJob& job, const Parts& parts) {
   transform::TransformContext context{ready.calibration.windows, {}, {}, ready.statistics.get()};
   if (job.batch > 0) context.batch = job.batch;
   context.host_memory = job.host_memory;
+  context.device = job.device;
+  context.device_memory = job.device_memory;
+  context.progress = job.progress && leads(job);
   context.working = existing_directory_above(job.out);
   for (const NativeLayer& layer : ready.plan.outcome) {
     context.weights[layer.name] = layer.weight;

@@ -27,7 +27,7 @@ struct QuantizeJob {
   uint64_t device_memory = 0;        ///< EngineOptions::device_memory
   bool overwrite = false;            ///< replace a finished `out` once the new one is complete
   bool progress = false;
-  at::Device device = at::kCPU;  ///< of network and solvers; transforms work on the CPU
+  at::Device device = at::kCPU;  ///< of network, transforms and solvers
   /// Others with the same job, which see the same directories (EngineOptions::processes).
   Processes* processes = nullptr;
 };

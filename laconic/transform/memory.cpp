@@ -37,6 +37,13 @@ size_t count_to_run(const EngineGraph& graph, const TransformNeeds& needs) {
 
 }  // namespace
 
+EngineOptions engine_options(const TransformContext& context) {
+  return {.batch = context.batch,
+          .device = context.device,
+          .host_memory = context.host_memory,
+          .device_memory = context.device_memory};
+}
+
 MemoryReport plan_transform(const LanguageModel& model, const Transform& transform,
                             const nlohmann::json& options, const TransformContext& context,
                             uint64_t resident) {
@@ -56,7 +63,7 @@ MemoryReport plan_transform(const LanguageModel& model, const Transform& transfo
                 .looks = std::move(needs.looks),
                 .others = std::move(needs.others),
                 .kept = needs.kept};
-  return plan_memory(work, {.batch = context.batch, .host_memory = context.host_memory}, resident);
+  return plan_memory(work, engine_options(context), resident);
 }
 
 }  // namespace laconic::transform

@@ -35,6 +35,11 @@ struct TransformContext {
   const StatisticsStore* statistics = nullptr;
   int64_t batch = 4;         ///< windows at once, at most; transform_model lowers it to its plan
   uint64_t host_memory = 0;  ///< EngineOptions::host_memory
+  /// Where the network runs and what is made of its numbers is searched for; what a transform puts
+  /// into the network, and the windows above, lie in main memory.
+  at::Device device = at::kCPU;
+  uint64_t device_memory = 0;  ///< EngineOptions::device_memory
+  bool progress = false;       ///< shown for what takes long
   /// Where the windows wait; on disk (in `working`) when the plan says so.
   ActivationPlace place = {};
   std::filesystem::path working = {};  ///< a directory for files without a name

@@ -34,7 +34,9 @@ MemoryReport obey_plan(const LanguageModel& model, const Transform& transform,
   const MemoryReport plan =
       transform::plan_transform(model, transform, options, context, resident_bytes());
   if (context.host_memory > 0) return_freed_memory_at_once();
+  obey_device_limit(engine_options(context));
   context.batch = plan.batch;
+  context.place.in_main_memory = plan.carried != KeptIn::kDevice;
   if (plan.carried == KeptIn::kDisk)
     context.place.disk = std::make_shared<DiskMemory>(context.working);
   return plan;
@@ -68,6 +70,7 @@ TransformReport transform_model(LanguageModel& model, const Transform& transform
   report.memory = memory;
   if (const auto& disk = network.context.place.disk; disk != nullptr)
     report.memory.spilled_bytes = disk->peak_bytes();
+  note_device_peak(engine_options(context), report.memory);
   network.graph.check();
   model.graph = std::move(network.graph);
   model.parameters = std::move(network.parameters);

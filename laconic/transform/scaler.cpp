@@ -27,17 +27,19 @@ at::Tensor scaled_at(const at::Tensor& tensor, const ScaledPart& part, const at:
 at::Tensor Scaling::largest(const at::Tensor& of_features) const {
   if (!index.defined()) return of_features;
   return at::zeros({width}, of_features.options())
-      .scatter_reduce(0, index, of_features, "amax", /*include_self=*/false);
+      .scatter_reduce(0, index.to(of_features.device()), of_features, "amax",
+                      /*include_self=*/false);
 }
 
 at::Tensor Scaling::mean(const at::Tensor& of_features) const {
   if (!index.defined()) return of_features;
-  const auto sum = at::zeros({width}, of_features.options()).index_add_(0, index, of_features);
-  return sum / at::bincount(index, {}, width);
+  const auto at = index.to(of_features.device());
+  const auto sum = at::zeros({width}, of_features.options()).index_add_(0, at, of_features);
+  return sum / at::bincount(at, {}, width);
 }
 
 at::Tensor Scaling::spread(const at::Tensor& factors) const {
-  return index.defined() ? factors.index_select(0, index) : factors;
+  return index.defined() ? factors.index_select(0, index.to(factors.device())) : factors;
 }
 
 void Scaler::multiply(const ScaledPart& part, const at::Tensor& factors) {

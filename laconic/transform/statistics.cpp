@@ -4,18 +4,21 @@
 #include <ATen/ops/maximum.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <map>
 
 #include "laconic/calibrate/activations.h"
 #include "laconic/calibrate/statistics_store.h"
+#include "laconic/load/placement.h"
 
 namespace laconic::transform {
 namespace {
 
-InputStatistics input_statistics(const FeatureStatistics& found) {
+InputStatistics input_statistics(const FeatureStatistics& found, at::Device device) {
   if (found.rows == 0) return {};
-  return {at::maximum(found.maximum, found.minimum.neg()), found.magnitude, found.hessian,
-          found.rows};
+  const auto there = [&](const at::Tensor& x) { return x.defined() ? x.to(device) : x; };
+  return {there(at::maximum(found.maximum, found.minimum.neg())), there(found.magnitude),
+          there(found.hessian), found.rows};
 }
 
 /// From what was gathered before, of the network that nothing has changed yet.
@@ -36,8 +39,17 @@ void show_stored(const FloatNetwork& network, const std::vector<WatchedInput>& w
                       ": what is looked at for it is the input of no linear layer, so that ",
                       store.directory().string(), " has no statistics of it. Give --calibration ",
                       "in place of --statistics.");
-    see(i, input_statistics(store.features(reader->second)));
+    see(i, input_statistics(store.features(reader->second), network.context.device));
   }
+}
+
+/// How many times all windows go from one place to another.
+int64_t looks_and_moves(const std::vector<graph::Block>& blocks,
+                        const std::vector<WatchedInput>& watched) {
+  const graph::NodeId last = watched.empty() ? 0 : watched.back().stop;
+  const auto moves = std::count_if(blocks.begin(), blocks.end(),
+                                   [&](const graph::Block& block) { return block.begin < last; });
+  return static_cast<int64_t>(watched.size()) + moves;
 }
 
 }  // namespace
@@ -55,19 +67,22 @@ void visit_inputs(const FloatNetwork& network, const std::vector<WatchedInput>& 
                     "Give a text with --calibration FILE.");
   const graph::Runner runner(network.graph);
   const auto blocks = graph::find_blocks(runner.graph());
-  Activations activations(runner, network.context.windows, network.context.batch,
+  const at::Device device = network.context.device;
+  const auto parameters = placed(network.parameters, device, /*resident=*/false);
+  Activations activations(runner, network.context.windows.to(device), network.context.batch,
                           network.context.place);
-  Progress progress("transform", 0, /*enabled=*/false);
+  Progress progress("transform", looks_and_moves(blocks, watched) * activations.count(),
+                    network.context.progress);
   size_t block = 0;
   for (size_t i = 0; i < watched.size(); ++i) {
     for (; block < blocks.size() && blocks[block].begin < watched[i].stop; ++block) {
-      activations.advance(blocks[block].begin, *network.parameters, progress);
+      activations.advance(blocks[block].begin, *parameters, progress);
       activations.begin_block();
     }
     FeatureMoments moments(products);
-    activations.visit(watched[i].stop, watched[i].value, *network.parameters, progress,
+    activations.visit(watched[i].stop, watched[i].value, *parameters, progress,
                       [&](const at::Tensor& x) { moments.add(x); });
-    see(i, input_statistics(moments.finish("[transform] layer " + watched[i].layer)));
+    see(i, input_statistics(moments.finish("[transform] layer " + watched[i].layer), device));
   }
 }
 

@@ -18,8 +18,8 @@ struct WatchedInput {
   std::string layer;  ///< for messages
 };
 
-/// Of each feature over all positions of all windows. Undefined where there were none (an expert
-/// that no token was routed to).
+/// Of each feature over all positions of all windows, on TransformContext::device. Undefined where
+/// there were none (an expert that no token was routed to).
 struct InputStatistics {
   at::Tensor maximum;  ///< [n] float32, largest |x|
   at::Tensor mean;     ///< [n] float32, mean |x|

@@ -24,7 +24,8 @@ const QuantSpec* find_spec(const FloatNetwork& network, const graph::LinearLayer
 
 FutureWeight read_future(const FloatNetwork& network, const graph::LinearLayer& layer) {
   const auto stored = network.parameters->get(layer.weight_name);
-  return {oriented(stored, layer).to(at::kFloat), *find_spec(network, layer)};
+  return {oriented(stored.to(network.context.device), layer).to(at::kFloat),
+          *find_spec(network, layer)};
 }
 
 std::vector<SharedInput> find_shared_inputs(const FloatNetwork& network) {

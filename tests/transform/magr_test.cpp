@@ -25,6 +25,17 @@ TEST(Magr, ProjectionIsTheNearestPointOfTheBall) {
   EXPECT_TRUE(transform::l1_ball_projection(small, 2).equal(small));
 }
 
+TEST(Magr, ProjectionBySortingIsTheSamePoint) {
+  at::manual_seed(4);
+  auto x = at::randn({60, 128}, at::kDouble);
+  x.slice(0, 0, 10) = x.slice(0, 0, 10).round();  // elements that are alike
+  x.slice(0, 10, 20).mul_(1e-3);                  // inside of the ball
+  x[20].zero_();
+  const auto expected = transform::l1_ball_projection(x, 2);
+  EXPECT_LT((transform::l1_ball_projection_by_sorting(x, 2) - expected).abs().max().item<double>(),
+            1e-12);
+}
+
 TEST(Magr, PowerIterationFindsTheLargestEigenvalue) {
   const auto d = at::diag(at::tensor({1.0, 5.0, 2.0}, at::kDouble));
   EXPECT_NEAR(transform::power_iteration(d, at::ones({3}, at::kDouble), 60).item<double>(), 5,

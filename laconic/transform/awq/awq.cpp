@@ -42,6 +42,7 @@ class Searcher {
 
  private:
   std::vector<FutureWeight> futures(const Scaling& scaling) const;
+  at::Tensor current(const graph::LinearLayer& layer) const;
   void search(const Scaling& scaling, const InputStatistics& seen);
   void clip(const Scaling& scaling, const at::Tensor& hessian);
 
@@ -55,14 +56,19 @@ class Searcher {
   double error_ = 0, error_before_ = 0;
 };
 
+/// The weight as it is by now, [out, in] float32, where it is searched.
+at::Tensor Searcher::current(const graph::LinearLayer& layer) const {
+  const auto stored = scaler_.current(layer.weight_name).to(network_.context.device);
+  return oriented(stored, layer).to(at::kFloat);
+}
+
 /// Those of the layers that will be quantized.
 std::vector<FutureWeight> Searcher::futures(const Scaling& scaling) const {
   std::vector<FutureWeight> weights;
   for (const graph::LinearLayer& layer : scaling.layers) {
     const QuantSpec* spec = find_spec(network_, layer);
     if (spec == nullptr) continue;
-    const auto weight = oriented(scaler_.current(layer.weight_name), layer).to(at::kFloat);
-    weights.push_back({weight, *spec});
+    weights.push_back({current(layer), *spec});
     network_.parameters->release(layer.weight_name);
   }
   return weights;
@@ -76,7 +82,7 @@ void Searcher::search(const Scaling& scaling, const InputStatistics& seen) {
   auto hessian = seen.hessian;
   if (const auto weights = futures(scaling); !scaling.sources.empty() && !weights.empty()) {
     const auto found = search_factors(weights, hessian, seen.mean, scaling, options_.factors);
-    scaler_.merge(scaling, found.factors);
+    scaler_.merge(scaling, found.factors.cpu());
     const auto features = scaling.spread(found.factors);
     hessian = hessian / features / features.unsqueeze(1);
     error_ += found.error;
@@ -90,8 +96,7 @@ void Searcher::clip(const Scaling& scaling, const at::Tensor& hessian) {
   for (const graph::LinearLayer& layer : scaling.layers) {
     const QuantSpec* spec = find_spec(network_, layer);
     if (spec == nullptr || unclipped_.contains(layer.node)) continue;
-    const auto weight = oriented(scaler_.current(layer.weight_name), layer).to(at::kFloat);
-    const auto clips = search_clips({weight, *spec}, hessian, {});
+    const auto clips = search_clips({current(layer), *spec}, hessian, {}).cpu();
     scaler_.edit(layer.weight_name, [layer, clips](const at::Tensor& stored) {
       return oriented(clipped(oriented(stored, layer), clips), layer);
     });

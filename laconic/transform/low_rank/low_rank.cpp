@@ -123,7 +123,7 @@ TransformReport low_rank(FloatNetwork& network, const nlohmann::json& given) {
       error += found.relative_error;
       error_before += relative(future.weight - fake_quantize_dynamic(future.spec, future.weight),
                                future.weight);
-      put_branch(network, layer, found, changes);
+      put_branch(network, layer, {found.in.cpu(), found.out.cpu()}, changes);
       network.parameters->release(layer.weight_name);
       layers.push_back(layer);
     }

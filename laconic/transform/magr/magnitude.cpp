@@ -1,6 +1,7 @@
 #include "laconic/transform/magr/magnitude.h"
 
 #include <ATen/Dispatch.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/mv.h>
@@ -59,7 +60,18 @@ at::Tensor power_iteration(const at::Tensor& matrix, const at::Tensor& start, in
   return vector.dot(at::mv(matrix, vector)) / vector.dot(vector);
 }
 
+at::Tensor l1_ball_projection_by_sorting(const at::Tensor& x, double radius) {
+  const auto sizes = x.abs();
+  const auto sorted = std::get<0>(sizes.sort(-1, /*descending=*/true));
+  const auto counts = at::arange(1, x.size(-1) + 1, x.options());
+  // What the k largest elements alone would be lowered by: never more than what all need.
+  const auto thresholds = (sorted.cumsum(-1) - radius) / counts;
+  const auto threshold = thresholds.amax(-1, true).clamp_min(0);
+  return (sizes - threshold).clamp_min(0).copysign(x);
+}
+
 at::Tensor l1_ball_projection(const at::Tensor& x, double radius) {
+  if (!x.is_cpu()) return l1_ball_projection_by_sorting(x, radius);
   const auto rows = x.reshape({-1, x.size(-1)}).contiguous();
   auto projected = at::empty_like(rows);
   const int64_t size = rows.size(1);

@@ -13,6 +13,8 @@ at::Tensor power_iteration(const at::Tensor& matrix, const at::Tensor& start, in
 
 /// The nearest point with |x_1| + |x_2| + ... <= radius, along the last dimension.
 at::Tensor l1_ball_projection(const at::Tensor& x, double radius);
+/// The same by LibTorch's operations, for any device: elements are sorted.
+at::Tensor l1_ball_projection_by_sorting(const at::Tensor& x, double radius);
 
 struct MagnitudeReduction {
   double alpha = 0.003;  ///< weight of the largest magnitude, relative to the step and |H|_1

@@ -71,7 +71,7 @@ TransformReport magr(FloatNetwork& network, const nlohmann::json& given) {
       const auto reduced = reduce_magnitude(future.weight, seen.hessian, future.run(), options);
       sums.add(future.weight, reduced, seen.hessian, future.run());
       changes[layer.weight_name] = constant_change(
-          oriented(reduced, layer), network.parameters->describe(layer.weight_name).dtype);
+          oriented(reduced.cpu(), layer), network.parameters->describe(layer.weight_name).dtype);
       network.parameters->release(layer.weight_name);
     }
   });

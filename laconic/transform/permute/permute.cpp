@@ -39,8 +39,9 @@ struct PermutedRegion {
 
   void see(const InputStatistics& seen) {
     if (!seen.mean.defined()) return;
-    maximum = maximum.defined() ? at::maximum(maximum, seen.maximum) : seen.maximum;
-    mean = mean.defined() ? mean + seen.mean : seen.mean;
+    const at::Tensor own_maximum = seen.maximum.cpu(), own_mean = seen.mean.cpu();
+    maximum = maximum.defined() ? at::maximum(maximum, own_maximum) : own_maximum;
+    mean = mean.defined() ? mean + own_mean : own_mean;
   }
 };
 

@@ -1,6 +1,8 @@
 #include "laconic/transform/rotate/learn.h"
 
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_qr.h>
@@ -12,7 +14,10 @@
 #include <set>
 
 #include "laconic/base/memory.h"
+#include "laconic/base/progress.h"
 #include "laconic/graph/run.h"
+#include "laconic/kernel/same_each_time.h"
+#include "laconic/load/placement.h"
 #include "laconic/optimize/cayley.h"
 #include "laconic/optimize/schedule.h"
 
@@ -36,11 +41,12 @@ constexpr int64_t kOfInputs = 4, kOfOutputs = 3, kOnTheWayBack = 6, kOfAll = 4, 
 /// gradients they gather; these go on to the matrices at its end, one parameter at a time.
 class RotatedParameters : public graph::Parameters {
  public:
-  RotatedParameters(const graph::Parameters& below, const std::vector<LearnedRegion>& regions)
+  RotatedParameters(const graph::Parameters& below, const std::vector<LearnedRegion>& regions,
+                    at::Device device)
       : below_(below) {
     for (size_t i = 0; i < regions.size(); ++i) {
       for (const Site& site : regions[i].sites) sites_[site.part.parameter].emplace_back(i, site);
-      matrices.push_back(at::eye(regions[i].size, at::kFloat));
+      matrices.push_back(at::eye(regions[i].size, at::device(device).dtype(at::kFloat)));
     }
   }
 
@@ -121,6 +127,25 @@ at::Tensor loss_of(const graph::Runner& runner, const graph::Parameters& paramet
                                 windows.slice(1, 1).flatten());
 }
 
+/// Windows to learn on, and others that say whether that helped: what is learned of a few windows
+/// may be of them alone. Few windows serve for both.
+struct Windows {
+  Windows(const TransformContext& context, int64_t wanted) : at_once(context.batch) {
+    const at::Tensor all = context.windows.to(context.device);
+    const int64_t count = all.size(0), apart = std::min(count / kWindowsOfLook, kMostLooked);
+    learned = all.slice(0, 0, std::min(count - apart, wanted));
+    looked = apart == 0 ? learned : all.slice(0, count - apart);
+  }
+  /// Those that a step learns on, as many as go through the network at once in each tensor.
+  std::vector<at::Tensor> of_step(int64_t step, int64_t batch) const {
+    const auto numbers = at::arange(step * batch, (step + 1) * batch) % learned.size(0);
+    return learned.index_select(0, numbers.to(learned.device())).split(at_once);
+  }
+
+  at::Tensor learned, looked;
+  int64_t at_once;
+};
+
 /// Rotations with the loss that they have over all windows.
 struct Candidate {
   std::vector<at::Tensor> matrices;
@@ -129,13 +154,14 @@ struct Candidate {
 };
 
 Candidate look_at(const graph::Runner& runner, RotatedParameters& parameters,
-                  const at::Tensor& windows, int64_t step) {
+                  const Windows& windows, int64_t step) {
   const at::NoGradGuard no_gradient;
   parameters.multiply();
   Candidate candidate{{}, 0, step};
-  for (const at::Tensor& window : windows.split(1))
-    candidate.loss += loss_of(runner, parameters, window).item<double>();
-  candidate.loss /= static_cast<double>(windows.size(0));
+  for (const at::Tensor& part : windows.looked.split(windows.at_once))
+    candidate.loss +=
+        loss_of(runner, parameters, part).item<double>() * static_cast<double>(part.size(0));
+  candidate.loss /= static_cast<double>(windows.looked.size(0));
   for (const at::Tensor& matrix : parameters.matrices)
     candidate.matrices.push_back(matrix.detach().clone());
   return candidate;
@@ -147,23 +173,10 @@ at::Tensor orthonormal(const at::Tensor& matrix) {
   return (q * r.diagonal().sign()).t().to(at::kFloat).contiguous();
 }
 
-/// Windows to learn on, and others that say whether that helped: what is learned of a few windows
-/// may be of them alone.
-struct Division {
-  at::Tensor learned, looked;
-};
-
-/// Few windows serve for both.
-Division divide(const at::Tensor& windows, int64_t wanted) {
-  const int64_t count = windows.size(0);
-  const int64_t looked = std::min(count / kWindowsOfLook, kMostLooked);
-  const at::Tensor learned = windows.slice(0, 0, std::min(count - looked, wanted));
-  return {learned, looked == 0 ? learned : windows.slice(0, count - looked)};
-}
-
 /// Shows the steps done at each look, with rotations in `parameters`.
-void descend(const graph::Runner& runner, RotatedParameters& parameters, const at::Tensor& windows,
-             const RotationLearning& options, const std::function<void(int64_t done)>& look) {
+void descend(const graph::Runner& runner, RotatedParameters& parameters, const Windows& windows,
+             const RotationLearning& options, Progress& progress,
+             const std::function<void(int64_t done)>& look) {
   const at::AutoGradMode gradient(true);
   const FreedMemoryKept kept;
   const optimize::LinearDecay rate{.steps = options.steps, .start = options.rate, .end = 0};
@@ -171,10 +184,10 @@ void descend(const graph::Runner& runner, RotatedParameters& parameters, const a
   for (int64_t step = 0; step < options.steps; ++step) {
     const bool looks = step * kLooks / options.steps != (step + 1) * kLooks / options.steps;
     parameters.multiply();
-    for (int64_t i = 0; i < options.batch; ++i) {
-      const int64_t window = (step * options.batch + i) % windows.size(0);
-      const auto loss = loss_of(runner, parameters, windows.slice(0, window, window + 1));
-      (loss / options.batch).backward();
+    for (const at::Tensor& part : windows.of_step(step, options.batch)) {
+      const auto share = static_cast<double>(part.size(0)) / static_cast<double>(options.batch);
+      (loss_of(runner, parameters, part) * share).backward();
+      progress.advance(part.size(0));
     }
     parameters.carry_back();
     for (size_t i = 0; i < optimizers.size(); ++i) {
@@ -199,9 +212,11 @@ SegmentNeeds learning_needs(const FloatNetwork& network, const std::vector<Learn
     matrices += matrix;
     widest = std::max(widest, matrix);
   }
+  // Rotated, and its gradient; another device keeps what it is made of too.
+  const int64_t copies = network.context.device.is_cpu() ? 2 : 3;
   for (const std::string& name : parameters) {
     const int64_t bytes = float_bytes(network, name);
-    needs.weights += 2 * bytes;  // and its gradient
+    needs.weights += copies * bytes;
     largest = std::max(largest, bytes);
   }
   int64_t features = 0;
@@ -215,32 +230,34 @@ SegmentNeeds learning_needs(const FloatNetwork& network, const std::vector<Learn
   }
   const at::Tensor& windows = network.context.windows;
   const int64_t length = windows.defined() ? windows.size(1) : 0;
-  needs.solving = vector_bytes(features * length) + kOnTheWayBack * largest + kOfAll * matrices +
-                  kOfOne * widest;
+  needs.per_window = vector_bytes(features * length);
+  needs.solving = kOnTheWayBack * largest + kOfAll * matrices + kOfOne * widest;
   return needs;
 }
 
 LearningOutcome learn_rotations(FloatNetwork& network, const std::vector<LearnedRegion>& regions,
                                 const RotationLearning& options) {
-  const at::Tensor& windows = network.context.windows;
-  TORCH_CHECK_VALUE(windows.defined() && windows.size(0) > 0,
+  const at::Tensor& given = network.context.windows;
+  TORCH_CHECK_VALUE(given.defined() && given.size(0) > 0,
                     "[transform spin] expected calibration windows, got none. Give a text with "
                     "--calibration FILE.");
   const graph::Runner runner(quantized_graph(network, options));
-  RotatedParameters parameters(*network.parameters, regions);
-  const auto [learned, looked_at] = divide(windows, options.steps * options.batch);
-  const at::Tensor looked = looked_at;  // a lambda may not capture a part of a binding
-  Candidate best = look_at(runner, parameters, looked, 0);
+  const kernel::SameEachTime same(network.context.device);
+  const auto below = placed(network.parameters, network.context.device, /*resident=*/true);
+  RotatedParameters parameters(*below, regions, network.context.device);
+  const Windows windows(network.context, options.steps * options.batch);
+  Candidate best = look_at(runner, parameters, windows, 0);
   LearningOutcome outcome{.loss_before = best.loss};
-  descend(runner, parameters, learned, options, [&](int64_t done) {
+  Progress progress("learn rotations", options.steps * options.batch, network.context.progress);
+  descend(runner, parameters, windows, options, progress, [&](int64_t done) {
     // Not for a loss that is no number.
-    if (Candidate now = look_at(runner, parameters, looked, done); now.loss < best.loss)
+    if (Candidate now = look_at(runner, parameters, windows, done); now.loss < best.loss)
       best = std::move(now);
   });
   outcome.loss_after = best.loss;
   outcome.best_step = best.step;
   for (size_t i = 0; i < regions.size() && best.step > 0; ++i)
-    rotate_sites(network, regions[i].sites, {regions[i].size, {}, best.matrices[i]});
+    rotate_sites(network, regions[i].sites, {regions[i].size, {}, best.matrices[i].cpu()});
   return outcome;
 }
 

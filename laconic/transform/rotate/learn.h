@@ -28,8 +28,8 @@ struct LearningOutcome {
   int64_t best_step = 0;                   ///< whose rotations were taken; 0: those of the start
 };
 
-/// What learning takes of memory: rotated weights and their gradients, and all that one window
-/// leaves for the way back.
+/// What learning takes of memory: rotated weights and their gradients, and all that windows
+/// leave for the way back, TransformContext::batch at once.
 SegmentNeeds learning_needs(const FloatNetwork& network, const std::vector<LearnedRegion>& regions,
                             const RotationLearning& options);
 

@@ -47,7 +47,7 @@ at::Tensor rotated(const at::Tensor& stored, const Site& site, const Rotation& r
   const auto last = stored.movedim(site.part.dim, -1);
   if (!site.index.defined())
     return rotation.apply(last.contiguous()).movedim(-1, site.part.dim).contiguous();
-  const auto index = site.index.flatten();
+  const auto index = site.index.flatten().to(stored.device());
   auto result = last.clone();
   result.index_copy_(-1, index, rotation.apply(last.index_select(-1, index)));
   return result.movedim(-1, site.part.dim).contiguous();

@@ -59,8 +59,9 @@ std::vector<at::Tensor> input_maxima(const FloatNetwork& network,
   std::vector<WatchedInput> inputs;
   std::vector<at::Tensor> maxima;
   for (const Scaling& scaling : scalings) inputs.push_back(scaling.input);
-  visit_inputs(network, inputs, Products::kNone,
-               [&](size_t, const InputStatistics& seen) { maxima.push_back(seen.maximum); });
+  visit_inputs(network, inputs, Products::kNone, [&](size_t, const InputStatistics& seen) {
+    maxima.push_back(seen.rows > 0 ? seen.maximum.cpu() : at::Tensor());
+  });
   return maxima;
 }
 
