@@ -63,8 +63,8 @@ def microscaling(part):
             f"--{part}-scale-precision", "po2_scale", f"--{part}-quant-granularity", "per_group", f"--{part}-group-size", "32"]
 
 
-def arguments(bits, group_size, solver, input_bits=0, rotated=False, mxfp4=False):
-    """The package's words for a cell; group_size 0: one scale a channel; input_bits 0: float inputs."""
+def arguments(bits, group_size, solver, input_bits=0, rotated=False, mxfp4=False, caches=False):
+    """The package's words for a cell; group_size 0: one scale a channel; input_bits 0: float inputs; caches: keys and values like inputs."""
     words = ["--weight-bit-width", str(bits), "--weight-quant-granularity"]
     words += ["per_group", "--weight-group-size", str(group_size)] if group_size else ["per_channel"]
     if mxfp4:
@@ -73,6 +73,8 @@ def arguments(bits, group_size, solver, input_bits=0, rotated=False, mxfp4=False
     elif input_bits:
         words += ["--input-bit-width", str(input_bits), "--input-scale-type", "dynamic", "--input-quant-granularity",
                   "per_row", "--input-quant-type", "asym"]
+    if caches:  # keys and values; a token of a head has its scale
+        words += ["--quant-sdpa", "eager", "--attn-quant-config", "kv", "--attn-bit-width", str(input_bits)]
     if rotated:
         words += ["--rotation", "fused_no_fx", "--replace-rmsnorm", "--rotation-mode", "had", "--rotation-orphan-sink",
                   "--rotation-sdpa-regions"]

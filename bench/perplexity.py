@@ -12,8 +12,8 @@ of a group (g32 for mxfp4, g16 for nvfp4). TRANSFORM: hadamard (norms folded, re
 in the weights), rotated (inputs of down- and output projections at run time as well: QuaRot; queries and keys too where keys are
 quantized), blocks (as rotated, in runs of
 32 features) or spun (SpinQuant: as rotated, then learned). SOLVER: nearest, gptq, gpfq, gptaq, qronos, autoround, adaround or
-brecq. The package has no gptaq, adaround and brecq; of the others it runs all but nvfp4, plain or rotated, without keys
-and values. The last figure of a row is the mean over layers of the relative squared error of the layer's output; with --follow,
+brecq. The package has no gptaq, adaround and brecq; of the others it runs all but nvfp4, plain or rotated (it rotates no
+keys). The last figure of a row is the mean over layers of the relative squared error of the layer's output; with --follow,
 beside the output in the float network (|X W - X~ Q|^2 / |X W|^2). With --seeds N ours runs with N sets of windows, one behind
 the other: the mean, and the standard deviation after it.
 
@@ -45,7 +45,7 @@ TRANSFORMS = {
     "hadamard": "{name: rotate, residual: hadamard, heads: hadamard}",
     "rotated": "{name: rotate, residual: hadamard, heads: hadamard, online: true}",
     "blocks": "{name: rotate, residual: hadamard, heads: hadamard, online: true, block_size: 32}",
-    "spun": "{name: spin, residual: hadamard, heads: hadamard, online: true, steps: 16, rate: 0.3, quantized_weights: true}",
+    "spun": "{name: spin, residual: hadamard, heads: hadamard, online: true, steps: 200, batch: 8, rate: 10}",
 }
 BLOCK_FORMATS = {
     "mxfp4": "{format: e2m1, granularity: group, axis: -1, group_size: 32, restriction: power_of_two, "
@@ -68,7 +68,7 @@ class Cell:
         self.transform = next(iter(words[2:-1]), None)
 
     def is_ours_alone(self):
-        return self.solver in OURS_ALONE or self.bits_word == "nvfp4" or self.caches or self.transform not in (None, "rotated")
+        return self.solver in OURS_ALONE or self.bits_word == "nvfp4" or self.transform not in (None, "rotated")
 
 
 def solver_options(cell):
@@ -151,7 +151,7 @@ def ours(name, quantizer, options, folder):
 def theirs(cell, options, calibration):
     cell = Cell(cell)
     words = peer.arguments(cell.bits, cell.group_size, cell.solver, cell.input_bits, cell.transform == "rotated",
-                           mxfp4=cell.bits_word == "mxfp4")
+                           mxfp4=cell.bits_word == "mxfp4", caches=cell.caches)
     network, _ = peer.quantize(options.model, calibration, words, options.threads)
     if not cell.input_bits and not cell.transform:
         peer.fold(network)
