@@ -29,6 +29,19 @@ constexpr std::array<std::string_view, 10> kSums = {
 constexpr std::array<std::string_view, 4> kScalings = {"aten::mul.Tensor", "aten::mul.Scalar",
                                                        "aten::div.Tensor", "aten::div.Scalar"};
 
+// Functions of each number alone.
+constexpr std::array<std::string_view, 3> kGates = {"aten::sigmoid", "aten::tanh",
+                                                    "aten::softplus"};
+
+/// A sum over the last dimension, which stays with one element.
+bool is_sum_of_features(const Node& node) {
+  if (node.target != "aten::sum.dim_IntList" || node.arguments.size() < 3) return false;
+  const auto* dims = std::get_if<c10::IValue>(&node.arguments[1].data);
+  const auto* keeps = std::get_if<c10::IValue>(&node.arguments[2].data);
+  return dims != nullptr && dims->isIntList() && dims->toIntVector() == std::vector<int64_t>{-1} &&
+         keeps != nullptr && keeps->isBool() && keeps->toBool();
+}
+
 bool is_one_number(const graph::Argument& argument) {
   const auto* constant = std::get_if<c10::IValue>(&argument.data);
   if (constant == nullptr) return false;
@@ -38,7 +51,11 @@ bool is_one_number(const graph::Argument& argument) {
 class StreamFinder {
  public:
   explicit StreamFinder(const FloatNetwork& network)
-      : network_(network), graph_(network.graph), parent_(graph_.nodes.size()), readers_(graph_) {
+      : network_(network),
+        graph_(network.graph),
+        parent_(graph_.nodes.size()),
+        users_(graph::users(network.graph)),
+        readers_(graph_) {
     std::iota(parent_.begin(), parent_.end(), 0);
     for (LinearLayer& layer : graph::find_linear_layers(graph_)) layers_[layer.node] = layer;
   }
@@ -72,6 +89,10 @@ class StreamFinder {
   }
 
   bool is_sum(NodeId id) const;
+  bool is_number_of_token(const Value& value) const;
+  std::optional<Value> gated(NodeId id) const;
+  std::vector<Value> joined(NodeId id) const;
+  bool note_features_read(NodeId id);
   bool is_rms_norm(NodeId id) const { return node(id).target == "aten::rms_norm"; }
   std::optional<std::string> gain_obstacle(NodeId id) const;
   void join(NodeId id);
@@ -92,6 +113,7 @@ class StreamFinder {
   const FloatNetwork& network_;
   const Graph& graph_;
   std::vector<NodeId> parent_;
+  std::vector<std::vector<NodeId>> users_;
   std::map<NodeId, LinearLayer> layers_;
   ParameterReaders readers_;
   std::map<NodeId, Stream> streams_;
@@ -124,14 +146,41 @@ std::optional<std::string> StreamFinder::gain_obstacle(NodeId id) const {
   return "has a gain for each feature: put fold_norms before";
 }
 
-void StreamFinder::join(NodeId id) {
-  if (is_sum(id)) {
-    graph::for_each_value(node(id), [&](const Value& value) {
-      if (!is_parameter(value)) unite(value.node, id);
+bool StreamFinder::is_number_of_token(const Value& value) const {
+  const Node& from = node(value.node);
+  if (from.kind != NodeKind::kCall) return false;
+  if (is_among(kGates, from.target)) return is_number_of_token(*value_at(value.node, 0));
+  return is_sum_of_features(from);
+}
+
+/// What a product multiplies by one number for each token.
+std::optional<Value> StreamFinder::gated(NodeId id) const {
+  const Value *a = value_at(id, 0), *b = value_at(id, 1);
+  if (node(id).target != "aten::mul.Tensor" || a == nullptr || b == nullptr) return std::nullopt;
+  if (is_parameter(*a) || is_parameter(*b)) return std::nullopt;
+  if (is_number_of_token(*a)) return *b;
+  return is_number_of_token(*b) ? std::optional(*a) : std::nullopt;
+}
+
+/// Values whose features are those of the result.
+std::vector<Value> StreamFinder::joined(NodeId id) const {
+  const Node& call = node(id);
+  if (call.kind != NodeKind::kCall) return {};
+  if (call.target == "laconic::expert_rows") return {*value_at(id, 0)};
+  if (call.target == "laconic::add_expert") return {*value_at(id, 0), *value_at(id, 1)};
+  if (const auto value = gated(id)) return {*value};
+  std::vector<Value> values;
+  if (is_sum(id))
+    graph::for_each_value(call, [&](const Value& value) {
+      if (!is_parameter(value)) values.push_back(value);
     });
-  } else if (is_rms_norm(id)) {
-    if (!gain_obstacle(id)) unite(value_at(id, 0)->node, id);
-  }
+  else if (is_rms_norm(id) && !gain_obstacle(id))
+    values.push_back(*value_at(id, 0));
+  return values;
+}
+
+void StreamFinder::join(NodeId id) {
+  for (const Value& value : joined(id)) unite(value.node, id);
 }
 
 void StreamFinder::add_source(NodeId id, const Part& part, int64_t width) {
@@ -194,6 +243,28 @@ void StreamFinder::note_norm(NodeId id) {
   obstruct(id, id, *reason);
 }
 
+/// A router, and a product with a parameter whose features are summed: weights that read, too. What
+/// comes out has other features, or none. @returns whether it is one.
+bool StreamFinder::note_features_read(NodeId id) {
+  const Node& call = node(id);
+  const bool is_router = call.target == "laconic::route";
+  if (!is_router && call.target != "aten::mul.Tensor") return false;
+  for (const NodeId user : users_[static_cast<size_t>(id)])
+    if (!is_router && !is_sum_of_features(node(user))) return false;
+  const Value *first = value_at(id, 0), *second = value_at(id, 1);
+  if (first == nullptr || second == nullptr || is_parameter(*first) == is_parameter(*second))
+    return false;
+  const auto& [input, weight] =
+      is_parameter(*second) ? std::pair{*first, *second} : std::pair{*second, *first};
+  const std::string& name = node(weight.node).target;
+  const auto shape = network_.parameters->describe(name).shape;
+  if (shape.empty() || (!is_router && shape.size() == 2 && shape[0] != 1)) return false;
+  stream_of(input.node)
+      .sinks.push_back({name, static_cast<int64_t>(shape.size()) - 1, call.module});
+  if (!is_read_once(name)) obstruct(input.node, id, "shares " + name);
+  return true;
+}
+
 void StreamFinder::note_other(NodeId id) {
   graph::for_each_value(node(id), [&](const Value& value) {
     if (!is_parameter(value)) obstruct(value.node, id, "is no operation that lets a map through");
@@ -209,7 +280,9 @@ void StreamFinder::note(NodeId id) {
   if (here.target == "aten::embedding") return note_embedding(id);
   const bool is_norm = is_rms_norm(id) || here.target == "aten::layer_norm";
   if (is_norm && value_at(id, 0) != nullptr) return note_norm(id);
-  return is_sum(id) ? note_added(id) : note_other(id);
+  if (here.target == "aten::zeros_like") return;  // zero whatever the map is
+  if (is_sum(id)) return note_added(id);
+  if (joined(id).empty() && !note_features_read(id)) note_other(id);
 }
 
 }  // namespace

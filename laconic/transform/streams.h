@@ -27,7 +27,7 @@ struct Obstacle {
 struct Stream {
   int64_t width = 0;                     ///< features; 0 when no source says
   std::vector<Part> sources;             ///< what writes: rows of linear layers, embeddings, biases
-  std::vector<Part> sinks;               ///< columns of linear layers that read
+  std::vector<Part> sinks;               ///< columns of linear layers and routers that read
   std::vector<graph::NodeId> rms_norms;  ///< inside, without gain or with one number as gain
   std::vector<graph::NodeId> layer_norms;  ///< that read it
   std::vector<Obstacle> obstacles;         ///< readers and writers of any other kind

@@ -6,8 +6,8 @@ namespace {
 
 using testing::context_of;
 using testing::difference;
+using testing::every_config;
 using testing::logits_of;
-using testing::small_configs;
 using testing::small_model;
 using testing::transformed;
 
@@ -39,9 +39,9 @@ std::vector<Case> cases() {
 
 at::Tensor logits_after(const Case& one, at::Device device, const std::string& architecture) {
   const testing::TemporaryDirectory directory;
-  auto model = small_model(directory.path(), small_configs()[architecture]);
+  auto model = small_model(directory.path(), every_config()[architecture]);
   transformed(model, "fold_norms");
-  auto context = context_of(model, four_bits(PerGroup{.axis = 1, .group_size = 16}));
+  auto context = context_of(model, four_bits(PerGroup{.axis = 1, .group_size = 8}));
   for (const auto& [name, spec] : context.weights) context.inputs[name] = four_bits(PerToken{});
   context.device = device;
   transform_model(model, find_transform(one.transform),
@@ -67,7 +67,8 @@ TEST(TransformsOnCuda, LeaveInMainMemoryWhatTheyDoOnTheCpu) {
 TEST(TransformsOnCuda, LearnRotationsOfEveryArchitectureAlikeEachTime) {
   const at::Device device = at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   const Case spin{"spin", {{"steps", 2}, {"batch", 2}, {"rate", 10}, {"quantized_weights", true}}};
-  for (const auto& [name, config] : small_configs()) {
+  for (const auto& [name, config] : every_config()) {
+    if (name.starts_with("Gemma")) continue;  // norms behind its blocks keep their gains
     SCOPED_TRACE(name);
     EXPECT_TRUE(logits_after(spin, device, name).equal(logits_after(spin, device, name)));
   }

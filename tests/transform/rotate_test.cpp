@@ -45,6 +45,27 @@ TEST(Rotate, EveryArchitectureComputesTheSame) {
   }
 }
 
+TEST(Rotate, MixturesOfExpertsComputeTheSame) {
+  for (const auto& [name, config] : testing::newer_configs()) {
+    if (name.starts_with("Gemma")) continue;  // norms behind its blocks keep their gains
+    for (const nlohmann::json& options : {nlohmann::json::object(), kWhole}) {
+      SCOPED_TRACE(name + " " + options.dump());
+      const testing::TemporaryDirectory directory;
+      auto model = small_model(directory.path(), config);
+      const auto before = logits_of(model);
+      transformed(model, "fold_norms");
+      const auto report = transformed(model, "rotate", options);
+      EXPECT_LT(difference(logits_of(model), before), kRounding);
+      EXPECT_THAT(report.done[0], ::testing::HasSubstr("stream of 48 features"));
+      const bool is_mixture = config.contains("num_experts_per_tok");
+      const std::string router = name[0] == 'M' ? "block_sparse_moe" : "mlp";
+      if (!is_mixture) continue;
+      // Routers were rotated with the layers.
+      EXPECT_TRUE(model.changed.contains("model.layers.0." + router + ".gate.weight"));
+    }
+  }
+}
+
 TEST(Rotate, EveryArchitectureHasOneStreamAndHeadsInEachBlock) {
   for (const auto& [name, config] : small_configs()) {
     SCOPED_TRACE(name);

@@ -20,11 +20,12 @@ using graph::NodeId;
 using graph::NodeKind;
 using graph::Value;
 
-/// A norm and the linear layers that read it, and nothing else.
+/// A norm and the weights that read it, and nothing else.
 struct Fold {
   NodeId node = -1;
   std::string gain, bias;  ///< parameters; empty when absent
   std::vector<LinearLayer> layers;
+  std::vector<std::string> others;  ///< routers and the like, [..., features]
 };
 
 bool is_layer_norm(const graph::Node& node) { return node.target == "aten::layer_norm"; }
@@ -57,6 +58,8 @@ class Folder {
 
  private:
   std::optional<Fold> plan(NodeId id);
+  std::string add_readers(NodeId id, Fold& fold) const;
+  bool add_other(NodeId user, NodeId id, Fold& fold) const;
   void fold_in(const Fold& fold);
   void fold_gain(const Fold& fold, const LinearLayer& layer);
   void fold_bias(const Fold& fold, const LinearLayer& layer);
@@ -81,25 +84,57 @@ class Folder {
 std::optional<Fold> Folder::plan(NodeId id) {
   const Graph& graph = network_.graph;
   const graph::Node& node = graph.at(id);
-  Fold fold{id, parameter_of(graph, node.arguments.at(2)), "", {}};
+  Fold fold{id, parameter_of(graph, node.arguments.at(2)), "", {}, {}};
   if (is_layer_norm(node)) fold.bias = parameter_of(graph, node.arguments.at(3));
   if (fold.gain.empty() && fold.bias.empty()) return std::nullopt;
   if (!is_read_once(fold.gain) || !is_read_once(fold.bias))
     return leave(id, "another norm shares it.");
-  for (const NodeId user : users_[id]) {
-    const auto layer = layers_.find(user);
-    const auto* input =
-        layer == layers_.end() ? nullptr : std::get_if<Value>(&graph.at(user).arguments[0].data);
-    if (input == nullptr || input->node != id)
-      return leave(id, graph::describe(graph, user) + " reads it and is no linear layer.");
-    if (!readers_.has_own_weight(layer->second))
-      return leave(id, layer->second.name + " shares its weight.");
-    if (!fold.bias.empty() && !readers_.bias_of(layer->second).is_plain)
-      return leave(id, layer->second.name + " has a bias that is shared or computed.");
-    fold.layers.push_back(layer->second);
-  }
+  if (const std::string reason = add_readers(id, fold); !reason.empty()) return leave(id, reason);
   if (fold.layers.empty()) return leave(id, "nothing reads it.");
   return fold;
+}
+
+/// The readers of a norm's result, or of rows of it. @returns what stands in the way, if anything.
+std::string Folder::add_readers(NodeId id, Fold& fold) const {
+  const Graph& graph = network_.graph;
+  for (const NodeId user : users_[static_cast<size_t>(id)]) {
+    const graph::Node& reader = graph.at(user);
+    if (reader.target == "aten::zeros_like") continue;  // reads the shape alone
+    const auto* input = std::get_if<Value>(&reader.arguments[0].data);
+    const bool is_first = input != nullptr && input->node == id;
+    if (is_first && reader.target == "laconic::expert_rows") {
+      if (std::string reason = add_readers(user, fold); !reason.empty()) return reason;
+      continue;
+    }
+    const auto layer = layers_.find(user);
+    if (!is_first || layer == layers_.end()) {
+      if (!add_other(user, id, fold))
+        return graph::describe(graph, user) + " reads it and is no linear layer.";
+      continue;
+    }
+    if (!readers_.has_own_weight(layer->second)) return layer->second.name + " shares its weight.";
+    if (!fold.bias.empty() && !readers_.bias_of(layer->second).is_plain)
+      return layer->second.name + " has a bias that is shared or computed.";
+    fold.layers.push_back(layer->second);
+  }
+  return "";
+}
+
+/// A router, or a factor for each feature.
+bool Folder::add_other(NodeId user, NodeId id, Fold& fold) const {
+  const graph::Node& reader = network_.graph.at(user);
+  const bool is_product = reader.target == "aten::mul.Tensor";
+  if (!fold.bias.empty() || (!is_product && reader.target != "laconic::route")) return false;
+  const auto* first = std::get_if<Value>(&reader.arguments[0].data);
+  const bool is_first = first != nullptr && first->node == id;
+  if (!is_first && !is_product) return false;
+  const std::string name = parameter_of(network_.graph, reader.arguments.at(is_first ? 1 : 0));
+  if (name.empty() || readers_.of(name).size() != 1) return false;
+  const auto shape = network_.parameters->describe(name).shape;
+  const auto gain = network_.parameters->describe(fold.gain).shape;
+  if (shape.empty() || shape.back() != gain.at(0)) return false;
+  fold.others.push_back(name);
+  return true;
 }
 
 void Folder::fold_gain(const Fold& fold, const LinearLayer& layer) {
@@ -142,6 +177,12 @@ void Folder::fold_in(const Fold& fold) {
     if (!fold.bias.empty()) fold_bias(fold, layer);
     if (!fold.gain.empty()) fold_gain(fold, layer);
   }
+  for (const std::string& name : fold.others)
+    changes_[name] = {{name, fold.gain},
+                      [name, gain = fold.gain](const graph::Parameters& below) {
+                        return below.get(name) * below.get(gain);
+                      },
+                      network_.parameters->describe(name)};
   ++folded_;
   graph::Node& node = network_.graph.nodes.at(fold.node);
   if (is_layer_norm(node)) {
