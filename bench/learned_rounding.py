@@ -3,15 +3,15 @@
 
 usage: learned_rounding.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--steps 2,12] [--windows 16] [--length 512]
                            [--bits 4] [--group-size 128] [--threads 2] [--without-peer] [--auto-round PYTHON] [--blocks N]
-                           [--rounds 1] [--json]
+                           [--rounds 1] [--device cpu] [--amp auto] [--json]
 
 Each quantizes the whole model twice, with as many steps a block as --steps names; the difference of the times over the
 difference of the steps, over the blocks, is a step: forward, backward and quantizers of one block on 8 windows. Loading,
-calibration and the final comparison of states are the same in both runs. The package's loop has its quantizers in the
-network and half precision (float16); ours has bfloat16 where the processor has AMX. EVALUATION is not read. The package takes
-a GPU where it sees one: hide it with CUDA_VISIBLE_DEVICES= (ours here is the CPU). --auto-round names a Python that has the auto-round
-package (pip install auto-round), which runs with its defaults on the CPU; --blocks leaves the first N blocks of the model alone; with --rounds all
-take turns, and the medians count.
+calibration and the final comparison of states are the same in both runs. brevitas' loop has its quantizers in the network and
+half precision (float16). EVALUATION is not read. --auto-round names a Python that has the auto-round package (pip install
+auto-round), which runs with its defaults on the same --device (cpu or cuda; brevitas takes a GPU where it sees one: hide it with
+CUDA_VISIBLE_DEVICES=). --blocks leaves the first N blocks of the model alone; with --rounds all take turns, and the medians count.
+--amp (auto, true, false): whether ours has its matrix products in bfloat16.
 """
 import json
 import os
@@ -35,7 +35,7 @@ rules:
   - layers: blocks
     weight: {{bits: {options.bits}, granularity: group, group_size: {options.group_size}, threshold: full_range}}
     solver: autoround
-    solver_options: {{steps: {steps}, batch: {BATCH}}}
+    solver_options: {{steps: {steps}, batch: {BATCH}, amp: {options.amp}}}
 """
 
 
@@ -51,7 +51,7 @@ def ours(options, calibration, steps):
         (folder / "recipe.yaml").write_text(recipe(options, steps))
         begin, busy = time.perf_counter(), children_seconds()
         perplexity.run_json([options.program, "quantize", options.model, "--recipe", folder / "recipe.yaml", "--calibration",
-                             folder / "ids.npy", "--out", folder / "out", "--threads", options.threads, "--json"])
+                             folder / "ids.npy", "--out", folder / "out", "--threads", options.threads, "--device", options.device, "--json"])
         return time.perf_counter() - begin, children_seconds() - busy
 
 
@@ -67,7 +67,7 @@ def auto_round(options, calibration):
         json.dump(calibration, ids)
         ids.flush()
         words = ["--steps", ",".join(map(str, options.steps)), "--bits", options.bits, "--group-size", options.group_size,
-                 "--batch", BATCH, "--threads", options.threads]
+                 "--batch", BATCH, "--threads", options.threads, "--device", options.device]
         script = Path(__file__).with_name("auto_round_peer.py")
         done = subprocess.run([str(word) for word in [options.auto_round, script, options.model, ids.name, *words]],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -116,6 +116,7 @@ def main():
     parser.add_argument("--auto-round", help="a Python with the auto-round package")
     parser.add_argument("--blocks", type=int, default=0, help="of the model; 0: all")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--amp", default="auto", choices=["auto", "true", "false"])
     options = parser.parse_args()
     calibration = peer.token_windows(options.model, options.calibration, options.length, options.windows)
     blocks = options.blocks or json.loads((Path(options.model) / "config.json").read_text())["num_hidden_layers"]

@@ -4,7 +4,7 @@
 usage: perplexity.py MODEL_DIR CALIBRATION.txt EVALUATION.txt [--cells w4-channel-nearest,w4a4-channel-rotated-qronos]
                      [--quantizers full_range:absmax,largest_code:mse] [--windows 32] [--evaluation-windows 100]
                      [--length 512] [--seeds 1] [--jobs 1] [--threads 2] [--device cpu] [--peer FILE] [--without-peer]
-                     [--follow] [--json]
+                     [--follow] [--amp auto] [--json]
 
 A cell is BITS-GRANULARITY-SOLVER or BITS-GRANULARITY-TRANSFORM-SOLVER. BITS: w2, w3, w4, w4a4 (inputs too, asymmetric, a
 token at a time), w4a4kv4 (keys and values too), mxfp4 or nvfp4 (weights and inputs). GRANULARITY: channel, or g and the size
@@ -15,7 +15,8 @@ quantized), blocks (as rotated, in runs of
 brecq. The package has no gptaq, adaround and brecq; of the others it runs all but nvfp4, plain or rotated (it rotates no
 keys). The last figure of a row is the mean over layers of the relative squared error of the layer's output; with --follow,
 beside the output in the float network (|X W - X~ Q|^2 / |X W|^2). With --seeds N ours runs with N sets of windows, one behind
-the other: the mean, and the standard deviation after it.
+the other: the mean, and the standard deviation after it. --amp (auto, true, false) says whether autoround and brecq learn with
+matrix products in bfloat16.
 
 Both calibrate on the first windows of the text, in float32, with the columns in activation order, and are evaluated by the
 same rule. A quantizer is threshold:statistic of ours; the package's own settings are full_range:absmax (scale =
@@ -71,11 +72,11 @@ class Cell:
         return self.solver in OURS_ALONE or self.bits_word == "nvfp4" or self.transform not in (None, "rotated")
 
 
-def solver_options(cell):
+def solver_options(cell, options):
     """Damping as each paper has it; Qronos's depends on whether inputs are quantized."""
     damping = {"gptq": "0.01", "gptaq": "0.01", "qronos": "1e-3" if cell.input_bits else "1e-6"}.get(cell.solver)
     if cell.solver in LEARNED:
-        return "{}"
+        return "{}" if cell.solver == "adaround" else f"{{amp: {options.amp}}}"
     return "{activation_order: true%s}" % (f", damping: {damping}" if damping else "")
 
 
@@ -92,7 +93,7 @@ def recipe(cell, quantizer, options):
         lines.append(f"    input: {cell.format or INPUT}")
     lines.append(f"    solver: {cell.solver}")
     if cell.solver != "nearest":
-        lines.append("    solver_options: " + solver_options(cell))
+        lines.append("    solver_options: " + solver_options(cell, options))
     if cell.caches:
         lines += ["attention:", f"  - keys: {CACHE}", f"    values: {CACHE}"]
     if needs_text(cell, options):
@@ -182,6 +183,7 @@ def parse_options():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--follow", action="store_true")
+    parser.add_argument("--amp", default="auto", choices=["auto", "true", "false"])
     return parser.parse_args()
 
 

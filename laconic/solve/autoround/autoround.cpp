@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "laconic/file/json/options.h"
-#include "laconic/graph/mixed_precision.h"
 #include "laconic/solve/autoround/offsets.h"
 #include "laconic/solve/problem.h"
 
@@ -18,6 +17,7 @@ AutoRoundOptions parse_options(const nlohmann::json& options) {
   parsed.loop.steps = integer_option(kName, all, "steps", 0, 1'000'000);
   parsed.loop.batch = integer_option(kName, all, "batch", 1, 1'000'000);
   parsed.loop.seed = static_cast<uint64_t>(integer_option(kName, all, "seed", 0, INT64_MAX));
+  parsed.loop.has_mixed_precision = learned_rounding::mixed_precision_option(kName, all);
   parsed.rate = number_option(kName, all, "rate", 0, 1);
   parsed.clip_rate = number_option(kName, all, "clip_rate", 0, 1);
   parsed.learns_clip = boolean_option(kName, all, "learn_clip");
@@ -57,13 +57,13 @@ LayerSolution solve(const LayerProblem& problem, const AutoRoundOptions& options
 
 std::vector<LayerSolution> solve_block_json(const BlockProblem& problem,
                                             const nlohmann::json& options) {
-  AutoRoundOptions parsed = parse_options(options);
-  parsed.loop.has_mixed_precision = graph::MixedPrecision::is_fast();
-  return solve_block(problem, parsed);
+  return solve_block(problem, parse_options(options));
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {
-  return solve(problem, parse_options(options));
+  AutoRoundOptions parsed = parse_options(options);
+  parsed.loop.has_mixed_precision = false;  // of the network; here is none
+  return solve(problem, parsed);
 }
 
 void check_options(const nlohmann::json& options) { parse_options(options); }
@@ -73,7 +73,7 @@ nlohmann::json default_options() {
   return {{"steps", defaults.loop.steps},    {"batch", defaults.loop.batch},
           {"seed", defaults.loop.seed},      {"rate", defaults.rate},
           {"clip_rate", defaults.clip_rate}, {"learn_clip", defaults.learns_clip},
-          {"fisher", defaults.has_fisher}};
+          {"fisher", defaults.has_fisher},   {"amp", "auto"}};
 }
 
 }  // namespace laconic::autoround

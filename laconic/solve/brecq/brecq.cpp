@@ -2,8 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "laconic/graph/mixed_precision.h"
-
 namespace laconic::brecq {
 namespace {
 
@@ -22,19 +20,21 @@ std::vector<LayerSolution> solve_block(const BlockProblem& problem,
 
 std::vector<LayerSolution> solve_block_json(const BlockProblem& problem,
                                             const nlohmann::json& options) {
-  learned_rounding::SoftOptions parsed = parse_options(options);
-  parsed.loop.has_mixed_precision = graph::MixedPrecision::is_fast();
-  return solve_block(problem, parsed);
+  return solve_block(problem, parse_options(options));
 }
 
 LayerSolution solve_json(const LayerProblem& problem, const nlohmann::json& options) {
-  return learned_rounding::solve_soft_layer(kName, problem, parse_options(options));
+  learned_rounding::SoftOptions parsed = parse_options(options);
+  parsed.loop.has_mixed_precision = false;  // of the network; here is none
+  return learned_rounding::solve_soft_layer(kName, problem, parsed);
 }
 
 void check_options(const nlohmann::json& options) { parse_options(options); }
 
 nlohmann::json default_options() {
-  return learned_rounding::to_json(learned_rounding::soft_options(500));
+  nlohmann::json options = learned_rounding::to_json(learned_rounding::soft_options(500));
+  options["amp"] = "auto";
+  return options;
 }
 
 }  // namespace laconic::brecq

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <variant>
 
@@ -38,6 +39,7 @@ class Loop {
 
  private:
   void step(int64_t number, Best& best);
+  at::Tensor loss_of(const std::vector<int64_t>& part, const std::vector<at::Tensor>& weights);
   std::vector<LayerSolution> solutions();
   double loss_of_all();
   double check(double loss, const char* when) const;
@@ -79,14 +81,22 @@ void Loop::step(int64_t number, Best& best) {
   const auto windows = draw_windows(problem_.windows, options_.batch, options_.seed, number);
   for_each_part(windows, [&](const std::vector<int64_t>& part, double share) {
     const at::AutoGradMode records(true);
-    const graph::MixedPrecision mixed(options_.has_mixed_precision);
-    const at::Tensor loss = problem_.loss(part, weights) * (share / begin_);
+    const at::Tensor loss = loss_of(part, weights) * (share / begin_);
     loss.backward();
     total += loss.item<double>();
   });
   check(total, "while learning");
   if (options_.keeps_best && total < best.loss) best = {total, state()};
   for (size_t i = 0; i < weights.size(); ++i) variables_[i]->step(weights[i].grad(), number);
+}
+
+/// For gradients; the loss itself is a sum of float32.
+at::Tensor Loop::loss_of(const std::vector<int64_t>& part, const std::vector<at::Tensor>& weights) {
+  const c10::DeviceType device = weights.front().device().type();
+  const bool is_mixed =
+      options_.has_mixed_precision.value_or(graph::MixedPrecision::is_fast(device));
+  const graph::MixedPrecision mixed(is_mixed, device);
+  return problem_.loss(part, weights);
 }
 
 double Loop::loss_of_all() {
@@ -178,6 +188,14 @@ void check_learnable(const char* solver, const LayerProblem& problem) {
                     problem.name, ": expected elements that are the nearest ones, got ",
                     to_string(problem.spec),
                     ". Set ternary_threshold to 0.5, or choose nearest or gptq.");
+}
+
+std::optional<bool> mixed_precision_option(const char* solver, const nlohmann::json& options) {
+  const nlohmann::json& value = options.at("amp");
+  if (value == "auto") return std::nullopt;
+  TORCH_CHECK_VALUE(value.is_boolean(), "[", solver, "] amp: expected auto, true or false, got ",
+                    value.dump(), ".");
+  return value.get<bool>();
 }
 
 BlockProblem problem_of_layer(const LayerProblem& layer) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <vector>
 
 #include "laconic/solve/learned/variable.h"
@@ -12,7 +14,8 @@ struct LoopOptions {
   int64_t batch = 8;       ///< windows of one step, drawn without repetition
   uint64_t seed = 0;       ///< of the draws
   bool keeps_best = true;  ///< the state with the least loss of a step is a candidate, too
-  bool has_mixed_precision = false;  ///< matrix products of the steps in bfloat16
+  /// Matrix products of the steps in bfloat16; none: where the weights' device has units for it.
+  std::optional<bool> has_mixed_precision = false;
 };
 
 /// Learns the variables of a problem's layers. The result is the state with the least loss over all
@@ -30,6 +33,10 @@ std::vector<int64_t> draw_windows(int64_t windows, int64_t count, uint64_t seed,
 /// @throws c10::ValueError for a format that does not take the nearest element; and as
 /// check_problem.
 void check_learnable(const char* solver, const LayerProblem& problem);
+
+/// The option `amp`, for `has_mixed_precision`: "auto", true or false.
+/// @throws c10::ValueError saying what was expected.
+std::optional<bool> mixed_precision_option(const char* solver, const nlohmann::json& options);
 
 /// A layer by itself as a problem of one window: the error of its output by its Hessian.
 BlockProblem problem_of_layer(const LayerProblem& layer);

@@ -22,6 +22,7 @@ SoftOptions parse_soft_options(const char* solver, const nlohmann::json& options
   if (all.contains("seed"))
     parsed.loop.seed = static_cast<uint64_t>(integer_option(solver, all, "seed", 0, INT64_MAX));
   if (all.contains("fisher")) parsed.has_fisher = boolean_option(solver, all, "fisher");
+  if (all.contains("amp")) parsed.loop.has_mixed_precision = mixed_precision_option(solver, all);
   parsed.rate = number_option(solver, all, "rate", 0, 10);
   parsed.penalty = number_option(solver, all, "penalty", 0, 1e6);
   parsed.warmup = number_option(solver, all, "warmup", 0, 0.99);
