@@ -14,6 +14,7 @@
 #include "laconic/base/memory.h"
 #include "laconic/graph/mixed_precision.h"
 #include "laconic/kernel/philox.h"
+#include "laconic/kernel/same_each_time.h"
 #include "laconic/solve/problem.h"
 
 namespace laconic::learned_rounding {
@@ -129,6 +130,7 @@ void Loop::restore(const State& state) {
 std::vector<LayerSolution> Loop::run() {
   const at::NoGradGuard no_gradient;
   const FreedMemoryKept kept;  // each step takes what the one before it freed
+  const kernel::SameEachTime same(problem_.layers.front().weight.device());
   begin_ = options_.steps > 0 ? loss_of_all() : 0;
   if (begin_ == 0) return solutions();
   std::vector<State> candidates = {state()};
