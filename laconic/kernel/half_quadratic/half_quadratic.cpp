@@ -49,7 +49,10 @@ HalfQuadraticSearch::HalfQuadraticSearch(const at::Tensor& rows, float q_min, fl
       powers_(std::max({q_max - q_min, std::abs(q_min), std::abs(q_max)}), p_),
       shift_(static_cast<size_t>(rows_), 0.0F),
       width_(static_cast<size_t>(rows_), 0.0F) {
-  if (count_ < kShortRow) return;
+  if (count_ < kShortRow) {
+    last_.resize(static_cast<size_t>(rows_));
+    return;
+  }
   x_ = at::empty({rows_, count_ + 2}, rows.options());
   sums_ = at::empty({rows_, count_ + 1}, rows.options().dtype(c10::ScalarType::Double));
   places_ = RowPlaces(rows_, static_cast<int64_t>(q_max - q_min) + 1);
@@ -101,9 +104,9 @@ void HalfQuadraticSearch::rounds_of_short_row(int64_t row, const RoundsOfRows& a
                                               std::vector<float>& room) {
   const float* x = x_.const_data_ptr<float>() + row * count_;
   rounds_of_row(row, all, [&](const RowCodes& codes, const Shrinkage& by) {
-    double error = 0;
-    const double shift = median_of_all_shifts(x, count_, codes, by, room, error);
-    return std::pair{shift, error};
+    ShortRound& last = last_[static_cast<size_t>(row)];
+    if (!last.answers(codes, by.beta)) last = round_of_all_shifts(x, count_, codes, by, room);
+    return std::pair{last.shift, last.error};
   });
 }
 

@@ -91,6 +91,7 @@ class HalfQuadraticSearch {
   CodePowers powers_;
   RowPlaces places_;
   std::vector<float> shift_, width_;
+  std::vector<ShortRound> last_;  ///< of short rows
 };
 
 }  // namespace laconic::kernel

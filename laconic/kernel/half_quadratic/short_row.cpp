@@ -24,6 +24,7 @@ struct ShortRow {
 struct FoundShifts {
   double error = 0;  ///< sum |x - value|
   int64_t usable = 0;
+  float least = 0;  ///< of their u^(p-1) / |code|
 };
 
 }  // namespace laconic::kernel
@@ -72,14 +73,19 @@ FoundShifts write_shifts(const ShortRow& row, const Shrinkage& by, float* HWY_RE
   }
   found.error = static_cast<double>(hn::GetLane(hn::SumOfLanes(d, errors)));
   const auto inverse_beta = hn::Set(d, static_cast<float>(1 / by.beta));
+  const auto infinite = hn::Inf(d);
+  auto least = infinite;
   for (int64_t i = 0; i < found.usable; i += lanes) {
     const auto error = hn::LoadU(d, shifts + i), code = hn::LoadU(d, codes + i);
     const auto size = hn::Abs(error);
     const auto safe = hn::Max(size, hn::Set(d, 1e-37F));  // of denormals there is no logarithm
     const auto power = hn::Exp(d, hn::Mul(hn::Log(d, safe), hn::Set(d, by.p - 1)));
+    const auto is_one = hn::FirstN(d, static_cast<size_t>(found.usable - i));
+    least = hn::Min(least, hn::IfThenElse(is_one, hn::Div(power, hn::Abs(code)), infinite));
     const auto kept = hn::Min(size, hn::Mul(power, inverse_beta));
     hn::StoreU(hn::Div(hn::CopySign(kept, error), code), d, shifts + i);
   }
+  found.least = hn::GetLane(hn::MinOfLanes(d, least));
   return found;
 }
 
@@ -96,17 +102,27 @@ constexpr int64_t kVector = 64;  // elements, and more
 
 }  // namespace
 
-double median_of_all_shifts(const float* x, int64_t count, const RowCodes& codes,
-                            const Shrinkage& by, std::vector<float>& room, double& error) {
+bool ShortRound::answers(const RowCodes& others, double next) const {
+  if (!(codes == others) || next < beta) return false;
+  if (std::isnan(shift)) return true;
+  constexpr double kLess = 0.99;  // last places of powers and quotients
+  const auto moved = codes.scale + static_cast<float>(shift);
+  return std::abs(shift) * next < kLess * static_cast<double>(least) || moved == codes.scale;
+}
+
+ShortRound round_of_all_shifts(const float* x, int64_t count, const RowCodes& codes,
+                               const Shrinkage& by, std::vector<float>& room) {
   const int64_t all = count + kVector;
   if (static_cast<int64_t>(room.size()) < 2 * all) room.resize(static_cast<size_t>(2 * all), 1.0F);
   const FoundShifts found =
       HWY_DYNAMIC_DISPATCH(write_shifts)({x, count, codes}, by, room.data(), room.data() + all);
-  error = found.error;
-  if (found.usable == 0) return std::numeric_limits<double>::quiet_NaN();
+  ShortRound round{codes, by.beta, std::numeric_limits<double>::quiet_NaN(), found.error,
+                   found.least};
+  if (found.usable == 0) return round;
   const auto begin = room.begin(), middle = begin + (found.usable - 1) / 2;
   std::nth_element(begin, middle, begin + found.usable);
-  return static_cast<double>(*middle);
+  round.shift = static_cast<double>(*middle);
+  return round;
 }
 
 }  // namespace laconic::kernel
