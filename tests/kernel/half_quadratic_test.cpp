@@ -125,7 +125,7 @@ struct PlainRounds {
   std::vector<float> medians;
   PlainRounds(const at::Tensor& row, float scale, const CodeRangeOfRow& range,
               const HalfQuadraticTimes& times, const FreeScales& free) {
-    std::vector<float> room;
+    ShortRoom room;
     float zero_point = range.zero_point_of(scale);
     double beta = times.beta;
     for (int64_t i = 0; i < times.rounds; ++i, beta *= times.kappa) {
@@ -145,8 +145,8 @@ struct PlainRounds {
 
 /// Rows of `count` numbers that are hard in some way, about 1 in size, and random ones.
 at::Tensor short_rows(int64_t count) {
-  const at::Tensor random = at::randn({12, count});
-  return at::cat({random, random / at::rand({12, count}).sqrt(), at::round(random * 4) / 4,
+  const at::Tensor random = at::randn({5, count});
+  return at::cat({random, random / at::rand({5, count}).sqrt(), at::round(random * 4) / 4,
                   at::zeros({1, count}), at::full({1, count}, 0.7),
                   at::where(random.gt(0.5), random, at::zeros_like(random)),
                   at::where(random.gt(1), random * 1e4, random), random.abs() + 1});
@@ -168,7 +168,7 @@ void expect_plain_rounds(const at::Tensor& rows, const CodeRangeOfRow& codes, do
     }
   }
   HalfQuadraticSearch search(rows, codes.low, codes.high, kPower);
-  const HalfQuadraticTimes times{beta, 1.05, 300};
+  const HalfQuadraticTimes times{beta, 1.05, 200};
   const auto all = search.rounds(start, times, free);
   std::vector<double> errors(static_cast<size_t>(times.rounds), 0.0);
   for (int64_t row = 0; row < rows.size(0); ++row) {

@@ -101,11 +101,11 @@ void HalfQuadraticSearch::rounds_of_row(int64_t row, const RoundsOfRows& all, co
 }
 
 void HalfQuadraticSearch::rounds_of_short_row(int64_t row, const RoundsOfRows& all,
-                                              std::vector<float>& room) {
+                                              ShortRoom& room) {
   const float* x = x_.const_data_ptr<float>() + row * count_;
   rounds_of_row(row, all, [&](const RowCodes& codes, const Shrinkage& by) {
     ShortRound& last = last_[static_cast<size_t>(row)];
-    if (!last.answers(codes, by.beta)) last = round_of_all_shifts(x, count_, codes, by, room);
+    if (!last.answers(codes, by.beta)) last = short_round(x, count_, codes, by, last, room);
     return std::pair{last.shift, last.error};
   });
 }
@@ -140,7 +140,7 @@ HalfQuadraticRounds HalfQuadraticSearch::run(const HalfQuadraticStart& start,
                          found.medians.mutable_data_ptr<float>()};
   parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
                [&](int64_t first, int64_t last) {
-                 std::vector<float> room;
+                 ShortRoom room;
                  for (int64_t row = first; row < last; ++row)
                    sums_.defined() ? rounds_of_sorted_row(row, all)
                                    : rounds_of_short_row(row, all, room);

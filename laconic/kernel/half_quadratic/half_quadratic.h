@@ -81,7 +81,7 @@ class HalfQuadraticSearch {
   /// @param round  gives the median shift and the error of codes.
   template <class Round>
   void rounds_of_row(int64_t row, const RoundsOfRows& all, const Round& round);
-  void rounds_of_short_row(int64_t row, const RoundsOfRows& all, std::vector<float>& room);
+  void rounds_of_short_row(int64_t row, const RoundsOfRows& all, ShortRoom& room);
   void rounds_of_sorted_row(int64_t row, const RoundsOfRows& all);
 
   int64_t rows_, count_;

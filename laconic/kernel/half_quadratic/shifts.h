@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "laconic/kernel/half_quadratic/sorted_row.h"
@@ -98,9 +99,10 @@ double median_shift(const RowShifts& shifts, const Shrinkage& by, double center,
 /// What a round found in a row of few elements.
 struct ShortRound {
   RowCodes codes{0, 0, -1};
-  double beta = 0, shift = 0,
-         error = 0;  ///< shift: the median, NaN of none; error: sum |x - value|
-  float least = 0;   ///< the least u^(p-1) / |code|, u the size of an error
+  double beta = 0, shift = std::numeric_limits<double>::quiet_NaN();  ///< the median, NaN of none
+  double error = 0;                                                   ///< sum |x - value|
+  float least = 0;  ///< the least u^(p-1) / |code|, u the size of an error
+  float reach = 0;  ///< how far from the median the next one is looked for
 
   /// Whether a round of these codes by `next` moves the scale to the same bits: for sure where it
   /// says so. The shifts of equal codes keep their signs and only come closer to zero as beta
@@ -110,9 +112,20 @@ struct ShortRound {
   bool answers(const RowCodes& codes, double next) const;
 };
 
-/// A round of a row of few elements, by all shifts. @param room  of two floats for each element and
-/// a vector more.
+/// Memory for the shifts and the codes of a row of few elements.
+class ShortRoom {
+ public:
+  std::array<float*, 2> of(int64_t count);
+
+ private:
+  std::vector<float> room_;
+};
+
+/// A round of a row of few elements, by all shifts.
 ShortRound round_of_all_shifts(const float* x, int64_t count, const RowCodes& codes,
-                               const Shrinkage& by, std::vector<float>& room);
+                               const Shrinkage& by, ShortRoom& room);
+/// The same bits, by those near the median of the last round; by all where it is not there.
+ShortRound short_round(const float* x, int64_t count, const RowCodes& codes, const Shrinkage& by,
+                       const ShortRound& last, ShortRoom& room);
 
 }  // namespace laconic::kernel
