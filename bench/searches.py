@@ -16,10 +16,14 @@ import peer as peer_package  # noqa: E402
 from quantizers import Ours, Theirs  # noqa: E402
 
 CODES = "{bits: 4, granularity: channel, narrow_range: true, statistic: "
-# name, size, quantizer, the package's class
+GROUPS = "{bits: 4, granularity: group, group_size: %d, narrow_range: true, statistic: hqo}"
+# name, size, quantizer, the package's class; None: ours alone
 ROWS = [
     ("MSE, int4 channel", 4096, CODES + "mse}", "brevitas.quant.scaled_int.Int8WeightPerChannelFloatMSE"),
     ("HQO, int4 channel", 1024, CODES + "hqo}", "brevitas.quant.scaled_int.Int8WeightPerChannelFloatHQO"),
+    ("HQO, int4 groups of 128", 1024, GROUPS % 128, None),
+    ("HQO, int4 groups of 64", 1024, GROUPS % 64, None),
+    ("HQO, int4 groups of 32", 1024, GROUPS % 32, None),
 ]
 
 
@@ -33,7 +37,7 @@ def measure(arguments):
         found, peer = [], []
         for _ in range(arguments.runs):
             found.append(ours.ask(quantizer)["allocated"])
-            if not arguments.without_peer:
+            if peer_name and not arguments.without_peer:
                 peer.append(Theirs(size, peer_name, {"bit_width": 4}, "float32").run()["peer"])
         row = {"name": name, "size": size, "ours": statistics.median(found)}
         rows.append({**row, "peer": statistics.median(peer)} if peer else row)

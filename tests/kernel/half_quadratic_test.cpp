@@ -110,5 +110,96 @@ TEST(HalfQuadraticRounds, WithoutCodesButZeroKeepTheScale) {
   EXPECT_NEAR(found.errors[0], 6, 1e-4);
 }
 
+/// Codes of a row, and where its range starts if they have a zero point.
+struct CodeRangeOfRow {
+  float low, high, start = 0;
+  bool is_symmetric() const { return low < 0; }
+  float zero_point_of(float scale) const {
+    return is_symmetric() ? 0 : std::clamp(std::nearbyint(-start / scale + low), low, high);
+  }
+};
+
+/// Rounds of one short row by all its shifts, as they are written down.
+struct PlainRounds {
+  std::vector<double> errors;
+  std::vector<float> medians;
+  PlainRounds(const at::Tensor& row, float scale, const CodeRangeOfRow& range,
+              const HalfQuadraticTimes& times, const FreeScales& free) {
+    ShortRoom room;
+    float zero_point = range.zero_point_of(scale);
+    double beta = times.beta;
+    for (int64_t i = 0; i < times.rounds; ++i, beta *= times.kappa) {
+      const float low = range.low - zero_point, high = range.high - zero_point;
+      const RowCodes codes = scale < 0 ? RowCodes{-scale, -high, -low} : RowCodes{scale, low, high};
+      const auto found = round_of_all_shifts(row.const_data_ptr<float>(), row.numel(), codes,
+                                             Shrinkage{static_cast<float>(kPower), beta}, room);
+      const float shift = std::isfinite(found.shift) ? static_cast<float>(found.shift) : 0.0F;
+      scale += scale < 0 ? -shift : shift;
+      errors.push_back(found.error);
+      medians.push_back(scale);
+      scale = free.of_median(scale);
+      zero_point = range.zero_point_of(scale);
+    }
+  }
+};
+
+/// Rows of `count` numbers that are hard in some way, about 1 in size, and random ones.
+at::Tensor short_rows(int64_t count) {
+  const at::Tensor random = at::randn({5, count});
+  return at::cat({random, random / at::rand({5, count}).sqrt(), at::round(random * 4) / 4,
+                  at::zeros({1, count}), at::full({1, count}, 0.7),
+                  at::where(random.gt(0.5), random, at::zeros_like(random)),
+                  at::where(random.gt(1), random * 1e4, random), random.abs() + 1});
+}
+
+void expect_plain_rounds(const at::Tensor& rows, const CodeRangeOfRow& codes, double beta) {
+  const bool has_zero_point = !codes.is_symmetric();
+  FreeScales free{1e-30F, codes.high, {}};
+  if (has_zero_point) free.range_start = rows.amin(1).clamp_max(0);
+  HalfQuadraticStart start{(rows.abs().amax(1) / codes.high).clamp_min(1e-30), {}};
+  start.scale.slice(0, 0, rows.size(0), 3).neg_();
+  std::vector<CodeRangeOfRow> ranges(static_cast<size_t>(rows.size(0)), codes);
+  if (has_zero_point) {
+    start.zero_point = at::empty_like(start.scale);
+    for (int64_t row = 0; row < rows.size(0); ++row) {
+      auto& range = ranges[static_cast<size_t>(row)];
+      range.start = free.range_start[row].item<float>();
+      start.zero_point[row] = range.zero_point_of(start.scale[row].item<float>());
+    }
+  }
+  HalfQuadraticSearch search(rows, codes.low, codes.high, kPower);
+  const HalfQuadraticTimes times{beta, 1.05, 200};
+  const auto all = search.rounds(start, times, free);
+  std::vector<double> errors(static_cast<size_t>(times.rounds), 0.0);
+  for (int64_t row = 0; row < rows.size(0); ++row) {
+    const PlainRounds plain(rows[row].contiguous(), start.scale[row].item<float>(),
+                            ranges[static_cast<size_t>(row)], times, free);
+    EXPECT_TRUE(at::equal(all.medians.select(1, row), at::tensor(plain.medians))) << "row " << row;
+    for (size_t i = 0; i < errors.size(); ++i) errors[i] += plain.errors[i];
+  }
+  EXPECT_EQ(errors, all.errors);
+}
+
+TEST(HalfQuadraticRounds, OfShortRowsHaveTheBitsOfAllShifts) {
+  at::manual_seed(4);
+  for (const int64_t count : {1, 2, 3, 5, 8, 16, 17, 32, 64, 100, 128, 255})
+    for (const CodeRangeOfRow& codes : {CodeRangeOfRow{-7, 7}, {-1, 1}, {-128, 127}, {0, 15}})
+      for (const double size : {1.0, 0.02, 1e-37, 1e30})
+        for (const double beta : {1.0, 1e5}) {
+          SCOPED_TRACE(c10::str(count, " numbers, codes to ", codes.high, ", size ", size));
+          expect_plain_rounds(short_rows(count) * size, codes, beta);
+        }
+}
+
+TEST(HalfQuadraticRounds, OfAnEarlierTimeAreNotThoseOfTheLast) {
+  // A beta that falls moves scales again that had come to rest.
+  at::manual_seed(5);
+  const at::Tensor rows = at::randn({20, 64});
+  const HalfQuadraticStart start{rows.abs().amax(1) / 7, {}};
+  auto search = search_of(rows, {}), fresh = search;
+  search.round(start, 1e9);
+  EXPECT_TRUE(at::equal(search.round(start, 1).medians, fresh.round(start, 1).medians));
+}
+
 }  // namespace
 }  // namespace laconic::kernel

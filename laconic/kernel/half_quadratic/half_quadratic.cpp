@@ -49,7 +49,10 @@ HalfQuadraticSearch::HalfQuadraticSearch(const at::Tensor& rows, float q_min, fl
       powers_(std::max({q_max - q_min, std::abs(q_min), std::abs(q_max)}), p_),
       shift_(static_cast<size_t>(rows_), 0.0F),
       width_(static_cast<size_t>(rows_), 0.0F) {
-  if (count_ < kShortRow) return;
+  if (count_ < kShortRow) {
+    last_.resize(static_cast<size_t>(rows_));
+    return;
+  }
   x_ = at::empty({rows_, count_ + 2}, rows.options());
   sums_ = at::empty({rows_, count_ + 1}, rows.options().dtype(c10::ScalarType::Double));
   places_ = RowPlaces(rows_, static_cast<int64_t>(q_max - q_min) + 1);
@@ -98,12 +101,12 @@ void HalfQuadraticSearch::rounds_of_row(int64_t row, const RoundsOfRows& all, co
 }
 
 void HalfQuadraticSearch::rounds_of_short_row(int64_t row, const RoundsOfRows& all,
-                                              std::vector<float>& room) {
+                                              ShortRoom& room) {
   const float* x = x_.const_data_ptr<float>() + row * count_;
   rounds_of_row(row, all, [&](const RowCodes& codes, const Shrinkage& by) {
-    double error = 0;
-    const double shift = median_of_all_shifts(x, count_, codes, by, room, error);
-    return std::pair{shift, error};
+    ShortRound& last = last_[static_cast<size_t>(row)];
+    if (!last.answers(codes, by.beta)) last = short_round(x, count_, codes, by, last, room);
+    return std::pair{last.shift, last.error};
   });
 }
 
@@ -137,7 +140,7 @@ HalfQuadraticRounds HalfQuadraticSearch::run(const HalfQuadraticStart& start,
                          found.medians.mutable_data_ptr<float>()};
   parallel_for(0, rows_, std::max<int64_t>(1, kGrain / std::max<int64_t>(1, count_)),
                [&](int64_t first, int64_t last) {
-                 std::vector<float> room;
+                 ShortRoom room;
                  for (int64_t row = first; row < last; ++row)
                    sums_.defined() ? rounds_of_sorted_row(row, all)
                                    : rounds_of_short_row(row, all, room);

@@ -50,6 +50,10 @@ struct HalfQuadraticRounds {
 /// costs as many steps as there are codes, not elements. A window around the last median is kept,
 /// and in rows of 256 elements or more the median is the window's number that has half of the
 /// shifts above it when those inside, a sixteenth of all at most, are taken as spread evenly.
+///
+/// Shorter rows are not sorted: their median is that of all shifts. It is found among those in the
+/// window, told by estimates from the others, and rounds of a row that has come to rest are not
+/// done again.
 class HalfQuadraticSearch {
  public:
   /// @param rows  [rows, n] float32, contiguous, finite, fewer than 2^31 in a row: copied.
@@ -81,7 +85,7 @@ class HalfQuadraticSearch {
   /// @param round  gives the median shift and the error of codes.
   template <class Round>
   void rounds_of_row(int64_t row, const RoundsOfRows& all, const Round& round);
-  void rounds_of_short_row(int64_t row, const RoundsOfRows& all, std::vector<float>& room);
+  void rounds_of_short_row(int64_t row, const RoundsOfRows& all, ShortRoom& room);
   void rounds_of_sorted_row(int64_t row, const RoundsOfRows& all);
 
   int64_t rows_, count_;
@@ -91,6 +95,7 @@ class HalfQuadraticSearch {
   CodePowers powers_;
   RowPlaces places_;
   std::vector<float> shift_, width_;
+  std::vector<ShortRound> last_;  ///< of short rows
 };
 
 }  // namespace laconic::kernel

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "laconic/kernel/half_quadratic/sorted_row.h"
@@ -18,6 +19,7 @@ struct Shrinkage {
 /// The codes of one scale less its zero point: the whole numbers from `low` to `high`.
 struct RowCodes {
   float scale, low, high;  ///< scale > 0
+  bool operator==(const RowCodes&) const = default;
 };
 
 /// A number that shifts are compared with: those of its sign that are farther from zero are
@@ -94,9 +96,36 @@ class RowShifts {
 /// @param width   half of the first window; becomes what the next round does well to begin with
 double median_shift(const RowShifts& shifts, const Shrinkage& by, double center, float& width);
 
-/// The same of a row of few elements, by all shifts. @param room  of two floats for each
-/// element and a vector more. @param error  becomes the sum of |x - value|.
-double median_of_all_shifts(const float* x, int64_t count, const RowCodes& codes,
-                            const Shrinkage& by, std::vector<float>& room, double& error);
+/// What a round found in a row of few elements.
+struct ShortRound {
+  RowCodes codes{0, 0, -1};
+  double beta = 0, shift = std::numeric_limits<double>::quiet_NaN();  ///< the median, NaN of none
+  double error = 0;                                                   ///< sum |x - value|
+  float least = 0;  ///< the least u^(p-1) / |code|, u the size of an error
+  float reach = 0;  ///< how far from the median the next one is looked for
+
+  /// Whether a round of these codes by `next` moves the scale to the same bits: for sure where it
+  /// says so. The shifts of equal codes keep their signs and only come closer to zero as beta
+  /// grows. So the median stays where it is when |shift| is less than all u^(p-1) / |code| / beta,
+  /// as then who is farther from zero is a matter of u / |code| alone. And a median that was too
+  /// small to move the scale becomes no larger.
+  bool answers(const RowCodes& codes, double next) const;
+};
+
+/// Memory for the shifts and the codes of a row of few elements.
+class ShortRoom {
+ public:
+  std::array<float*, 2> of(int64_t count);
+
+ private:
+  std::vector<float> room_;
+};
+
+/// A round of a row of few elements, by all shifts.
+ShortRound round_of_all_shifts(const float* x, int64_t count, const RowCodes& codes,
+                               const Shrinkage& by, ShortRoom& room);
+/// The same bits, by those near the median of the last round; by all where it is not there.
+ShortRound short_round(const float* x, int64_t count, const RowCodes& codes, const Shrinkage& by,
+                       const ShortRound& last, ShortRoom& room);
 
 }  // namespace laconic::kernel
