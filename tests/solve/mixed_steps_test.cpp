@@ -72,8 +72,11 @@ TEST(MixedSteps, OtherWordsAreRefusedAndLayersByThemselvesHaveNone) {
           {std::string("[") + solver + "] amp", "auto, true or false", amp.dump()});
     }
   }
-  expect_error<c10::ValueError>([] { find_solver("adaround").check_options({{"amp", true}}); },
-                                {"[adaround]", "unknown option", "amp"});
+  expect_error<c10::ValueError>(
+      [] {
+        find_solver("adaround").check_options({{"amp", true}});
+      },
+      {"[adaround]", "unknown option", "amp"});
 }
 
 }  // namespace
