@@ -145,15 +145,10 @@ bool ScalingFinder::add_layer(Uses& uses, NodeId user, size_t argument,
 /// A router, or a factor for each feature: parameters that read the whole of a norm's result.
 bool ScalingFinder::add_other(Uses& uses, NodeId user, size_t argument,
                               const at::Tensor& labels) const {
-  const Node& node = graph_.at(user);
-  const bool is_router = node.target == "laconic::route" && argument == 0;
-  if (!uses.whole || (!is_router && node.target != "aten::mul.Tensor")) return false;
-  const std::string name = parameter_of(graph_, node.arguments.at(1 - argument));
-  if (name.empty() || readers_.of(name).size() != 1) return false;
-  const auto shape = network_.parameters->describe(name).shape;
-  if (shape.empty() || shape.back() != labels.numel()) return false;
-  uses.readings[uses.whole->value].others.push_back(
-      {name, static_cast<int64_t>(shape.size()) - 1, node.module});
+  const auto part = uses.whole ? weight_of_features(network_, user, argument) : std::nullopt;
+  if (!part || readers_.of(part->parameter).size() != 1 || size_of(*part) != labels.numel())
+    return false;
+  uses.readings[uses.whole->value].others.push_back(*part);
   return true;
 }
 

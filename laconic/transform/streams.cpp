@@ -251,18 +251,17 @@ bool StreamFinder::note_features_read(NodeId id) {
   if (!is_router && call.target != "aten::mul.Tensor") return false;
   for (const NodeId user : users_[static_cast<size_t>(id)])
     if (!is_router && !is_sum_of_features(node(user))) return false;
-  const Value *first = value_at(id, 0), *second = value_at(id, 1);
-  if (first == nullptr || second == nullptr || is_parameter(*first) == is_parameter(*second))
-    return false;
-  const auto& [input, weight] =
-      is_parameter(*second) ? std::pair{*first, *second} : std::pair{*second, *first};
-  const std::string& name = node(weight.node).target;
-  const auto shape = network_.parameters->describe(name).shape;
-  if (shape.empty() || (!is_router && shape.size() == 2 && shape[0] != 1)) return false;
-  stream_of(input.node)
-      .sinks.push_back({name, static_cast<int64_t>(shape.size()) - 1, call.module});
-  if (!is_read_once(name)) obstruct(input.node, id, "shares " + name);
-  return true;
+  for (const size_t argument : {0, 1}) {
+    const auto part = weight_of_features(network_, id, argument);
+    const Value* input = value_at(id, argument);
+    if (!part || input == nullptr || is_parameter(*input)) continue;
+    const auto shape = network_.parameters->describe(part->parameter).shape;
+    if (!is_router && shape.size() == 2 && shape[0] != 1) return false;
+    stream_of(input->node).sinks.push_back(*part);
+    if (!is_read_once(part->parameter)) obstruct(input->node, id, "shares " + part->parameter);
+    return true;
+  }
+  return false;
 }
 
 void StreamFinder::note_other(NodeId id) {
@@ -286,6 +285,17 @@ void StreamFinder::note(NodeId id) {
 }
 
 }  // namespace
+
+std::optional<Part> weight_of_features(const FloatNetwork& network, NodeId user, size_t argument) {
+  const Node& reader = network.graph.at(user);
+  const bool is_router = reader.target == "laconic::route" && argument == 0;
+  if (!is_router && reader.target != "aten::mul.Tensor") return std::nullopt;
+  const std::string name = parameter_of(network.graph, reader.arguments.at(1 - argument));
+  if (name.empty()) return std::nullopt;
+  const auto shape = network.parameters->describe(name).shape;
+  if (shape.empty()) return std::nullopt;
+  return Part{name, static_cast<int64_t>(shape.size()) - 1, reader.module};
+}
 
 std::vector<Stream> find_streams(const FloatNetwork& network) {
   return StreamFinder(network).find();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,11 @@ struct Part {
   int64_t dim = 0;    ///< of the tensor as it is stored
   std::string layer;  ///< module that reads the parameter
 };
+
+/// The parameter [..., features] that a router, or a product, multiplies the features of one of its
+/// arguments by; nothing for another kind of node, or another argument.
+std::optional<Part> weight_of_features(const FloatNetwork& network, graph::NodeId user,
+                                       size_t argument);
 
 /// What stops a map of the features from going through.
 struct Obstacle {

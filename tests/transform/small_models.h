@@ -140,4 +140,12 @@ inline TransformReport transformed(LanguageModel& model, const std::string& name
 /// float32 sums in another order.
 inline constexpr double kRounding = 2e-5;
 
+/// `transformed`, after which the network must compute what it did.
+inline TransformReport transformed_alike(LanguageModel& model, const std::string& name) {
+  const auto before = logits_of(model);
+  TransformReport report = transformed(model, name);
+  EXPECT_LT(difference(logits_of(model), before), kRounding);
+  return report;
+}
+
 }  // namespace laconic::testing

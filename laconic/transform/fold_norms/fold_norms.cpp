@@ -122,18 +122,13 @@ std::string Folder::add_readers(NodeId id, Fold& fold) const {
 
 /// A router, or a factor for each feature.
 bool Folder::add_other(NodeId user, NodeId id, Fold& fold) const {
-  const graph::Node& reader = network_.graph.at(user);
-  const bool is_product = reader.target == "aten::mul.Tensor";
-  if (!fold.bias.empty() || (!is_product && reader.target != "laconic::route")) return false;
-  const auto* first = std::get_if<Value>(&reader.arguments[0].data);
+  const auto* first = std::get_if<Value>(&network_.graph.at(user).arguments[0].data);
   const bool is_first = first != nullptr && first->node == id;
-  if (!is_first && !is_product) return false;
-  const std::string name = parameter_of(network_.graph, reader.arguments.at(is_first ? 1 : 0));
-  if (name.empty() || readers_.of(name).size() != 1) return false;
-  const auto shape = network_.parameters->describe(name).shape;
+  const auto part = weight_of_features(network_, user, is_first ? 0 : 1);
+  if (!part || !fold.bias.empty() || !is_read_once(part->parameter)) return false;
   const auto gain = network_.parameters->describe(fold.gain).shape;
-  if (shape.empty() || shape.back() != gain.at(0)) return false;
-  fold.others.push_back(name);
+  if (network_.parameters->describe(part->parameter).shape.back() != gain.at(0)) return false;
+  fold.others.push_back(part->parameter);
   return true;
 }
 
